@@ -22,6 +22,7 @@ pub use lsn::{Lsn, ParseLsnError};
 pub use options::{ChannelBindingMode, ConnectOptions, LowWater, Password, SslMode};
 pub use slot::{CreatedSlot, SlotSnapshot, SystemIdentity};
 pub use stream::{Positions, ReplicationStream};
+pub use tls::client_config as tls_client_config;
 
 /// An SQL identifier in double quotes.
 pub fn quote_identifier(name: &str) -> String {

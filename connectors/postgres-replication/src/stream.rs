@@ -80,7 +80,8 @@ impl ReplicationStream {
 
     /// How often [`next_batch`](Self::next_batch) repeats the last given positions by itself (10 s unless set).
     pub fn set_status_interval(&mut self, interval: Duration) {
-        self.status_interval = interval;
+        // Zero would mean to do nothing else.
+        self.status_interval = interval.max(Duration::from_millis(1));
     }
 
     /// The positions that were last given to [`standby_status`](Self::standby_status).

@@ -1,1 +1,2 @@
-
+//! The worker (being written).
+pub mod herder;

@@ -156,6 +156,14 @@ impl Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
+        // The log goes with the directory: a test that fails shows it.
+        if std::thread::panicking() {
+            eprintln!(
+                "the end of the log of {}:\n{}",
+                self.name,
+                self.end_of_log()
+            );
+        }
         if let Some(mut child) = self.child.take() {
             // Gone already, if not killed: either is what is wanted.
             let _ = child.kill();

@@ -22,7 +22,7 @@ fn failure(text: impl std::fmt::Display) -> ReplicationError {
 }
 
 /// The client's side of TLS for these options. Reads files.
-fn client_config(options: &ConnectOptions) -> Result<ClientConfig, ReplicationError> {
+pub fn client_config(options: &ConnectOptions) -> Result<ClientConfig, ReplicationError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let check = match options.ssl_mode {
         SslMode::VerifyCa => Check::Authority(authorities(options)?),

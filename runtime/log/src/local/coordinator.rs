@@ -75,7 +75,7 @@ impl Wanted {
         match self {
             Self::Topics(names) => names.iter().filter(|n| topics.contains_key(*n)).cloned().collect(),
             // A pattern that runs into the engine's backtracking limit does not match.
-            Self::Pattern(pattern) => topics.keys().filter(|n| pattern.is_match(n).unwrap_or(false)).cloned().collect(),
+            Self::Pattern(pattern) => topics.keys().filter(|n| pattern.is_match(&***n).unwrap_or(false)).cloned().collect(),
         }
     }
 }

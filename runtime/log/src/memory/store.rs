@@ -302,7 +302,9 @@ impl Store for MemoryStore {
         let topic = self.data.catalog.remove(name).ok_or_else(|| LogError::UnknownTopic(name.to_owned()))?;
         for partition in &topic.partitions {
             state.partitions.remove(&partition.id);
-            state.offsets.values_mut().for_each(|o| drop(o.remove(&partition.name)));
+            for offsets in state.offsets.values_mut() {
+                offsets.remove(&partition.name);
+            }
         }
         self.coordinator.set_topics(self.data.catalog.sizes());
         Ok(())
@@ -317,9 +319,9 @@ impl Store for MemoryStore {
         let stored = state.offsets.entry(group.to_owned()).or_default();
         for (partition, offset) in offsets {
             match offset {
-                Some(offset) => drop(stored.insert(partition.clone(), *offset)),
-                None => drop(stored.remove(partition)),
-            }
+                Some(offset) => stored.insert(partition.clone(), *offset),
+                None => stored.remove(partition),
+            };
         }
         Ok(())
     }

@@ -1,0 +1,63 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use millrace_log::LogError;
+use millrace_log::local::{Catalog, Coordinator};
+
+use crate::options::EmbeddedOptions;
+use crate::tail::Tail;
+
+/// Bytes of recent batches kept in memory.
+const TAIL_BYTES: usize = 16 << 20;
+
+/// What all threads and clients of an open log see.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: EmbeddedOptions,
+    pub(crate) catalog: Catalog,
+    pub(crate) coordinator: Arc<Coordinator>,
+    pub(crate) tail: Tail,
+    /// Why the log cannot go on; set once.
+    poison: OnceLock<LogError>,
+    closed: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(options: EmbeddedOptions, catalog: Catalog) -> Self {
+        let coordinator = Arc::new(Coordinator::default());
+        coordinator.set_topics(catalog.sizes());
+        Self { options, catalog, coordinator, tail: Tail::new(TAIL_BYTES), poison: OnceLock::new(), closed: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn ensure_open(&self) -> Result<(), LogError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(LogError::Closed);
+        }
+        self.poison.get().cloned().map_or(Ok(()), Err)
+    }
+
+    /// Why the log stopped answering.
+    pub(crate) fn reason(&self) -> LogError {
+        self.poison.get().cloned().unwrap_or(LogError::Closed)
+    }
+
+    /// After this every call fails with `error`.
+    pub(crate) fn poison(&self, error: &LogError) {
+        tracing::error!(error = error as &dyn std::error::Error, dir = %self.options.dir.display(), "the embedded log stops");
+        // Only the first reason counts.
+        let _ = self.poison.set(error.clone());
+        self.wake_all();
+    }
+
+    /// After this every call fails with [`LogError::Closed`]; false when it was so before.
+    pub(crate) fn mark_closed(&self) -> bool {
+        let first = !self.closed.swap(true, Ordering::AcqRel);
+        self.wake_all();
+        first
+    }
+
+    fn wake_all(&self) {
+        self.catalog.wake_all();
+        self.coordinator.wake_all();
+    }
+}

@@ -1,0 +1,208 @@
+//! What became of sent records: written by librdkafka's delivery reports, read by the producer.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use millrace_log::{Delivery, LogError};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use tokio::sync::Notify;
+
+use crate::errors::from_code;
+use crate::threads::Stop;
+
+/// A written record. 24 bytes, so that a full queue of completions stays small.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    sequence: u64,
+    offset: i64,
+    partition: i32,
+}
+
+#[derive(Debug, Default)]
+struct Done {
+    written: Vec<Written>,
+    failed: Vec<(u64, LogError)>,
+}
+
+impl Done {
+    fn is_empty(&self) -> bool {
+        self.written.is_empty() && self.failed.is_empty()
+    }
+}
+
+/// What is done with the fate of single records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// Each is handed out as a [`Delivery`].
+    Deliveries,
+    /// Only the first failure is kept: a transaction stands or falls as a whole.
+    FirstFailure,
+}
+
+/// The context of one producer.
+#[derive(Debug)]
+pub(crate) struct Completions {
+    keep: Keep,
+    /// `max.request.size`.
+    limit: usize,
+    done: Mutex<Done>,
+    /// Records taken by `send` so far.
+    taken: AtomicU64,
+    /// Records whose fate is known.
+    finished: AtomicU64,
+    /// Fired when deliveries become available.
+    ready: Notify,
+    /// Fired when nothing is in flight, and for every record with [`Keep::FirstFailure`].
+    progress: Notify,
+    stopped: AtomicBool,
+}
+
+impl Completions {
+    pub(crate) fn new(keep: Keep, limit: usize) -> Self {
+        Self {
+            keep,
+            limit,
+            done: Mutex::default(),
+            taken: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
+            ready: Notify::new(),
+            progress: Notify::new(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// Moves all known deliveries to `out`. `spare` keeps its capacity between calls, so that nothing is allocated while the rate is steady.
+    pub(crate) fn drain(&self, spare: &mut Spare, out: &mut Vec<Delivery>) {
+        {
+            let mut done = self.done();
+            std::mem::swap(&mut done.written, &mut spare.0);
+            if !done.failed.is_empty() {
+                out.extend(done.failed.drain(..).map(|(sequence, error)| Delivery { sequence, result: Err(error) }));
+            }
+        }
+        out.extend(spare.0.drain(..).map(|w| Delivery { sequence: w.sequence, result: Ok((w.partition, w.offset)) }));
+    }
+
+    /// Takes the first failure.
+    pub(crate) fn take_failure(&self) -> Option<LogError> {
+        let mut done = self.done();
+        let first = done.failed.first().map(|(_, error)| error.clone());
+        done.failed.clear();
+        first
+    }
+
+    /// Returns when a delivery is waiting.
+    pub(crate) async fn ready(&self) {
+        while self.done().is_empty() {
+            self.ready.notified().await;
+        }
+    }
+
+    pub(crate) async fn progress(&self) {
+        self.progress.notified().await;
+    }
+
+    /// Says how many records were taken in all.
+    pub(crate) fn set_taken(&self, taken: u64) {
+        self.taken.store(taken, Ordering::Release);
+    }
+
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.taken.load(Ordering::Acquire).saturating_sub(self.finished.load(Ordering::Acquire))
+    }
+
+    /// Records the failure of a record that librdkafka did not take.
+    pub(crate) fn refused(&self, sequence: u64, error: LogError) {
+        let mut done = self.done();
+        let first = done.is_empty();
+        if self.keep == Keep::Deliveries || done.failed.is_empty() {
+            done.failed.push((sequence, error));
+        }
+        self.finished(done, first);
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    fn finished(&self, done: MutexGuard<'_, Done>, first: bool) {
+        drop(done);
+        let finished = self.finished.fetch_add(1, Ordering::AcqRel) + 1;
+        if first && self.keep == Keep::Deliveries {
+            self.ready.notify_one();
+        }
+        if self.keep == Keep::FirstFailure || finished >= self.taken.load(Ordering::Acquire) {
+            self.progress.notify_one();
+        }
+    }
+
+    fn done(&self) -> MutexGuard<'_, Done> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The buffer that [`Completions::drain`] swaps with.
+#[derive(Debug, Default)]
+pub(crate) struct Spare(Vec<Written>);
+
+impl Stop for Completions {
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.ready.notify_one();
+        self.progress.notify_one();
+    }
+}
+
+impl ClientContext for Completions {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        crate::context::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        crate::context::error(&error, reason);
+    }
+}
+
+impl ProducerContext for Completions {
+    /// The record's sequence number.
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, sequence: usize) {
+        let sequence = sequence as u64;
+        match result {
+            Ok(message) => {
+                let mut done = self.done();
+                let first = done.is_empty();
+                if self.keep == Keep::Deliveries {
+                    done.written.push(Written { sequence, offset: message.offset(), partition: message.partition() });
+                }
+                self.finished(done, first);
+            }
+            Err((error, message)) => {
+                let size = message.key_len() + message.payload_len();
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+                self.refused(sequence, refusal(code, message.topic(), size, self.limit));
+            }
+        }
+    }
+}
+
+/// Why a record for `topic` was not written.
+pub(crate) fn refusal(code: RDKafkaErrorCode, topic: &str, size: usize, limit: usize) -> LogError {
+    match code {
+        RDKafkaErrorCode::MessageSizeTooLarge if size > limit => LogError::RecordTooLarge { topic: topic.to_owned(), size, limit },
+        RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge => LogError::Config(format!(
+            "the broker refuses a batch with a record of {size} bytes for topic '{topic}' as too large: raise the topic's 'max.message.bytes', or lower the producer's 'batch.size'"
+        )),
+        RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition => LogError::UnknownTopic(topic.to_owned()),
+        code => from_code(&format!("cannot write a record to topic '{topic}'"), code, None),
+    }
+}
