@@ -3,7 +3,7 @@
 //! `drain HOST PORT USER DATABASE SLOT PUBLICATION COUNT [option=value …]`
 //!
 //! Stops after COUNT inserts, updates and deletes, without confirming anything (so it can be run again), and prints
-//! elapsed seconds and this process's CPU seconds. `lowat=off` switches batched reads off, `tls=on` encrypts,
+//! elapsed seconds and this process's CPU seconds. `lowat=off` switches batched reads off and `lowat=BYTES` sets their mark, `tls=on` encrypts,
 //! `threads=N` sizes the runtime; other options go to the output plugin.
 
 use std::time::{Duration, Instant};
@@ -57,16 +57,27 @@ fn cpu_seconds() -> Result<(f64, f64)> {
     let (_, after_name) = stat.rsplit_once(')').context("/proc/self/stat")?;
     let fields: Vec<&str> = after_name.split_whitespace().collect();
     let ticks = |index: usize| -> Result<f64> {
-        Ok(fields.get(index).context("/proc/self/stat")?.parse::<f64>()? / 100.0)
+        Ok(fields
+            .get(index)
+            .context("/proc/self/stat")?
+            .parse::<f64>()?
+            / 100.0)
     };
     Ok((ticks(11)?, ticks(12)?))
 }
 
-async fn drain(mut options: ConnectOptions, slot: &str, publication: &str, count: u64, more: &[(String, String)]) -> Result<()> {
+async fn drain(
+    mut options: ConnectOptions,
+    slot: &str,
+    publication: &str,
+    count: u64,
+    more: &[(String, String)],
+) -> Result<()> {
     let mut plugin = vec![("proto_version", "1"), ("publication_names", publication)];
     for (name, value) in more {
         match name.as_str() {
             "lowat" if value == "off" => options.low_water = LowWater::OFF,
+            "lowat" => options.low_water.bytes = value.parse().context("lowat=BYTES")?,
             "tls" if value == "on" => options.ssl_mode = SslMode::Require,
             "threads" => {}
             _ => plugin.push((name, value)),
@@ -74,13 +85,17 @@ async fn drain(mut options: ConnectOptions, slot: &str, publication: &str, count
     }
     let connection = ReplicationConnection::connect(&options).await?;
     let start = Instant::now();
-    let mut stream = connection.start_replication(slot, Lsn::INVALID, &plugin).await?;
+    let mut stream = connection
+        .start_replication(slot, Lsn::INVALID, &plugin)
+        .await?;
     let mut decoder = Decoder::new(ProtoVersion::V1);
     let mut frames = Vec::new();
     let mut totals = Totals::default();
     let mut first = None;
     while totals.changes < count {
-        let buffer = stream.next_batch(&mut frames, Duration::from_secs(1)).await?;
+        let buffer = stream
+            .next_batch(&mut frames, Duration::from_secs(1))
+            .await?;
         totals.batches += 1;
         totals.frames += frames.len() as u64;
         for frame in &frames {
@@ -113,7 +128,17 @@ async fn drain(mut options: ConnectOptions, slot: &str, publication: &str, count
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [host, port, user, database, slot, publication, count, more @ ..] = arguments.as_slice() else {
+    let [
+        host,
+        port,
+        user,
+        database,
+        slot,
+        publication,
+        count,
+        more @ ..,
+    ] = arguments.as_slice()
+    else {
         bail!("usage: drain HOST PORT USER DATABASE SLOT PUBLICATION COUNT [option=value …]");
     };
     let more: Vec<(String, String)> = more
@@ -125,14 +150,17 @@ fn main() -> Result<()> {
         .collect::<Result<_>>()?;
     let port = port.parse().context("the port is not a number")?;
     let count = count.parse().context("the count is not a number")?;
-    let options = ConnectOptions::new(host, port, user, database);
+    let mut options = ConnectOptions::new(host, port, user, database);
+    options.ssl_mode = SslMode::Disable;
     let threads = more.iter().find(|(name, _)| name == "threads");
     let runtime = match threads.map(|(_, value)| value.parse()).transpose()? {
         Some(threads) if threads > 0 => tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .enable_all()
             .build()?,
-        _ => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+        _ => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?,
     };
     runtime.block_on(async {
         // Spawned, so that a multi-threaded runtime really uses its threads.

@@ -36,7 +36,11 @@ fn failure(text: impl Into<String>) -> ReplicationError {
 }
 
 impl<'a> Authentication<'a> {
-    pub(crate) fn new(options: &'a ConnectOptions, encrypted: bool, binding: Option<Vec<u8>>) -> Self {
+    pub(crate) fn new(
+        options: &'a ConnectOptions,
+        encrypted: bool,
+        binding: Option<Vec<u8>>,
+    ) -> Self {
         Authentication {
             options,
             encrypted,
@@ -47,7 +51,11 @@ impl<'a> Authentication<'a> {
         }
     }
 
-    pub(crate) fn step(&mut self, body: &[u8], out: &mut BytesMut) -> Result<Step, ReplicationError> {
+    pub(crate) fn step(
+        &mut self,
+        body: &[u8],
+        out: &mut BytesMut,
+    ) -> Result<Step, ReplicationError> {
         let mut body = Body::new(body, "an authentication request");
         match body.i32()? {
             0 => self.accepted(),
@@ -74,7 +82,9 @@ impl<'a> Authentication<'a> {
             12 => {
                 let scram = self.scram.as_mut().ok_or_else(out_of_order)?;
                 scram.finish(body.rest()).map_err(|error| {
-                    failure(format!("the server did not prove that it knows the password: {error}"))
+                    failure(format!(
+                        "the server did not prove that it knows the password: {error}"
+                    ))
                 })?;
                 self.finished = true;
                 Ok(Step::Wait)
@@ -96,7 +106,9 @@ impl<'a> Authentication<'a> {
 
     fn accepted(&self) -> Result<Step, ReplicationError> {
         if self.scram.is_some() && !self.finished {
-            return Err(failure("the server ended SCRAM without proving that it knows the password"));
+            return Err(failure(
+                "the server ended SCRAM without proving that it knows the password",
+            ));
         }
         if !self.bound {
             self.refuse_unbound("a connection without SCRAM")?;
@@ -128,7 +140,11 @@ impl<'a> Authentication<'a> {
         Ok(Step::Answer)
     }
 
-    fn start_scram(&mut self, mechanisms: &[u8], out: &mut BytesMut) -> Result<Step, ReplicationError> {
+    fn start_scram(
+        &mut self,
+        mechanisms: &[u8],
+        out: &mut BytesMut,
+    ) -> Result<Step, ReplicationError> {
         let mut plain = false;
         let mut plus = false;
         for mechanism in mechanisms.split(|byte| *byte == 0) {
@@ -143,7 +159,10 @@ impl<'a> Authentication<'a> {
         let (mechanism, binding) = match binding {
             Some(data) if plus => {
                 self.bound = true;
-                (sasl::SCRAM_SHA_256_PLUS, sasl::ChannelBinding::tls_server_end_point(data))
+                (
+                    sasl::SCRAM_SHA_256_PLUS,
+                    sasl::ChannelBinding::tls_server_end_point(data),
+                )
             }
             _ if mode == ChannelBindingMode::Require => {
                 return Err(failure(if self.encrypted {
@@ -159,7 +178,9 @@ impl<'a> Authentication<'a> {
                 return Err(failure(format!(
                     "the server offers no SASL mechanism that this client knows (SCRAM-SHA-256, SCRAM-SHA-256-PLUS) \
                      but {}",
-                    String::from_utf8_lossy(mechanisms).replace('\0', " ").trim()
+                    String::from_utf8_lossy(mechanisms)
+                        .replace('\0', " ")
+                        .trim()
                 )));
             }
         };

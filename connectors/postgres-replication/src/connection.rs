@@ -84,7 +84,8 @@ impl ReplicationConnection {
             },
             SslMode::Prefer => match Self::connect_once(options, true).await {
                 Err(first)
-                    if refused_by_host_rules(&first) || matches!(first, ReplicationError::Tls(_)) =>
+                    if refused_by_host_rules(&first)
+                        || matches!(first, ReplicationError::Tls(_)) =>
                 {
                     or_first(first, Self::connect_once(options, false).await)
                 }
@@ -96,9 +97,12 @@ impl ReplicationConnection {
         }
     }
 
-    async fn connect_once(options: &ConnectOptions, encrypt: bool) -> Result<Self, ReplicationError> {
+    async fn connect_once(
+        options: &ConnectOptions,
+        encrypt: bool,
+    ) -> Result<Self, ReplicationError> {
         let transport = Transport::connect(options, encrypt).await?;
-        let mut session = Session::new(transport);
+        let mut session = Session::new(transport, options.low_water);
         let mut out = BytesMut::new();
         start_up(options, &mut out)?;
         session.send(&out).await?;
@@ -222,12 +226,14 @@ impl ReplicationConnection {
         let mut out = BytesMut::new();
         frontend::query(&command, &mut out).map_err(auth::message_error)?;
         self.session.send(&out).await?;
-        loop {
-            match self.session.receive().await? {
-                (b'W', _) => return Ok(ReplicationStream::new(self.session)),
-                (b'E', body) => return Err(wire::server_error(&body).into()),
-                (tag, _) => return Err(unexpected(tag, "in the answer to START_REPLICATION")),
+        match self.session.receive().await? {
+            (b'W', _) => {
+                let low_water = self.session.low_water;
+                self.session.transport.set_batching(low_water)?;
+                Ok(ReplicationStream::new(self.session))
             }
+            (b'E', body) => Err(wire::server_error(&body).into()),
+            (tag, _) => Err(unexpected(tag, "in the answer to START_REPLICATION")),
         }
     }
 

@@ -68,7 +68,10 @@ const KEEP_ALIVE: usize = 18;
 ///
 /// The message's body is `buf[offset + wire::HEADER..next]`.
 #[inline]
-pub(crate) fn scan(buf: &[u8], offset: usize) -> Result<Option<(Scanned, usize)>, ReplicationError> {
+pub(crate) fn scan(
+    buf: &[u8],
+    offset: usize,
+) -> Result<Option<(Scanned, usize)>, ReplicationError> {
     let rest = buf.get(offset..).unwrap_or_default();
     let Some(length) = wire::message_length(rest)? else {
         return Ok(None);
@@ -165,7 +168,10 @@ mod tests {
                 panic!("data");
             };
             assert_eq!(&buf[data.payload.as_range()], text.as_bytes());
-            assert_eq!((data.wal_start, data.wal_end, data.send_time_us), (Lsn(1), Lsn(2), -3));
+            assert_eq!(
+                (data.wal_start, data.wal_end, data.send_time_us),
+                (Lsn(1), Lsn(2), -3)
+            );
         }
     }
 
@@ -192,7 +198,10 @@ mod tests {
         };
         let buf = message(b'd', &body);
         let end = buf.len();
-        assert_eq!(scan(&buf, 0).expect("no error"), Some((Scanned::Frame(expected), end)));
+        assert_eq!(
+            scan(&buf, 0).expect("no error"),
+            Some((Scanned::Frame(expected), end))
+        );
     }
 
     #[test]

@@ -41,7 +41,9 @@ impl From<Lsn> for u64 {
 
 /// The text is not a log position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a WAL position: expected two hexadecimal numbers of at most 8 digits as in `16/B374D848`")]
+#[error(
+    "`{text}` is not a WAL position: expected two hexadecimal numbers of at most 8 digits as in `16/B374D848`"
+)]
 pub struct ParseLsnError {
     text: String,
 }
@@ -88,7 +90,18 @@ mod tests {
 
     #[test]
     fn refuses_everything_else() {
-        for text in ["", "/", "1", "1/", "/1", "+1/2", "1/ 2", "g/1", "1/2/3", "123456789/0"] {
+        for text in [
+            "",
+            "/",
+            "1",
+            "1/",
+            "/1",
+            "+1/2",
+            "1/ 2",
+            "g/1",
+            "1/2/3",
+            "123456789/0",
+        ] {
             let error = text.parse::<Lsn>().expect_err(text);
             assert!(error.to_string().contains(text), "{error}");
             assert!(error.to_string().contains("16/B374D848"), "{error}");

@@ -196,9 +196,13 @@ impl ConnectOptions {
     }
 
     pub(crate) fn unix_socket(&self) -> Option<PathBuf> {
-        self.host
-            .starts_with('/')
-            .then(|| PathBuf::from(format!("{}/.s.PGSQL.{}", self.host.trim_end_matches('/'), self.port)))
+        self.host.starts_with('/').then(|| {
+            PathBuf::from(format!(
+                "{}/.s.PGSQL.{}",
+                self.host.trim_end_matches('/'),
+                self.port
+            ))
+        })
     }
 
     /// Host and port for messages.
@@ -228,7 +232,10 @@ mod tests {
     fn ssl_mode_names_what_is_allowed() {
         assert_eq!("Verify-Full".parse(), Ok(SslMode::VerifyFull));
         let error = "on".parse::<SslMode>().expect_err("no such mode");
-        assert!(error.contains("`on`") && error.contains("verify-ca"), "{error}");
+        assert!(
+            error.contains("`on`") && error.contains("verify-ca"),
+            "{error}"
+        );
     }
 
     #[test]

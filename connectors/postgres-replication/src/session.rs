@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::error::ReplicationError;
+use crate::options::LowWater;
 use crate::transport::Transport;
 use crate::wire;
 
@@ -15,6 +16,8 @@ pub(crate) struct Session {
     pub(crate) input: BytesMut,
     /// `server_version` as the server reports it, such as `15.14 (Debian 15.14-0+deb12u1)`.
     pub(crate) server_version: String,
+    /// How reads are batched while streaming.
+    pub(crate) low_water: LowWater,
 }
 
 /// What a read error means: an end without goodbye is the server's doing, not the network's.
@@ -37,16 +40,20 @@ pub(crate) fn write_error(source: std::io::Error) -> ReplicationError {
 }
 
 impl Session {
-    pub(crate) fn new(transport: Transport) -> Self {
+    pub(crate) fn new(transport: Transport, low_water: LowWater) -> Self {
         Session {
             transport,
             input: BytesMut::with_capacity(8 * 1024),
             server_version: String::new(),
+            low_water,
         }
     }
 
     pub(crate) async fn send(&mut self, message: &[u8]) -> Result<(), ReplicationError> {
-        self.transport.write_all(message).await.map_err(write_error)?;
+        self.transport
+            .write_all(message)
+            .await
+            .map_err(write_error)?;
         self.transport.flush().await.map_err(write_error)
     }
 
@@ -82,7 +89,11 @@ impl Session {
 
     /// The number before the first dot, 0 when the server did not tell.
     pub(crate) fn server_major(&self) -> u32 {
-        let digits = self.server_version.bytes().take_while(u8::is_ascii_digit).count();
+        let digits = self
+            .server_version
+            .bytes()
+            .take_while(u8::is_ascii_digit)
+            .count();
         self.server_version[..digits].parse().unwrap_or(0)
     }
 }

@@ -61,7 +61,9 @@ pub struct SystemIdentity {
 
 fn field<'a>(row: &'a Row, column: &str, command: &str) -> Result<&'a str, ReplicationError> {
     row.get(column).ok_or_else(|| {
-        ReplicationError::Protocol(format!("the answer to {command} has no value for `{column}`"))
+        ReplicationError::Protocol(format!(
+            "the answer to {command} has no value for `{column}`"
+        ))
     })
 }
 
@@ -124,7 +126,10 @@ impl ReplicationConnection {
             snapshot,
             failover,
         )?;
-        let row = only_row(&self.simple_query(&command).await?, "CREATE_REPLICATION_SLOT")?;
+        let row = only_row(
+            &self.simple_query(&command).await?,
+            "CREATE_REPLICATION_SLOT",
+        )?;
         Ok(CreatedSlot {
             name: field(&row, "slot_name", "CREATE_REPLICATION_SLOT")?.to_owned(),
             consistent_point: lsn(field(&row, "consistent_point", "CREATE_REPLICATION_SLOT")?)?,
@@ -149,7 +154,9 @@ impl ReplicationConnection {
     pub async fn show(&mut self, setting: &str) -> Result<String, ReplicationError> {
         // Settings of extensions have a dot, which must stay outside of the quotes.
         let name: Vec<String> = setting.split('.').map(quote_identifier).collect();
-        let rows = self.simple_query(&format!("SHOW {}", name.join("."))).await?;
+        let rows = self
+            .simple_query(&format!("SHOW {}", name.join(".")))
+            .await?;
         let row = only_row(&rows, "SHOW")?;
         Ok(row.values().first().cloned().flatten().unwrap_or_default())
     }
@@ -192,7 +199,14 @@ mod tests {
     #[test]
     fn syntax_follows_the_server() {
         let of = |major, failover| {
-            create_command(major, "s\"1", "pgoutput", false, SlotSnapshot::Export, failover)
+            create_command(
+                major,
+                "s\"1",
+                "pgoutput",
+                false,
+                SlotSnapshot::Export,
+                failover,
+            )
         };
         assert_eq!(
             of(17, true).expect("allowed"),

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 use crate::connection::ReplicationConnection;
 use crate::error::ReplicationError;
 use crate::frame::{self, Frame, Scanned};
+use crate::options::LowWater;
 use crate::session::{Session, log_notice, read_error, unexpected, write_error};
 use crate::{Lsn, wire};
 
@@ -127,7 +128,9 @@ impl ReplicationStream {
                 self.ended = true;
                 return Err(failure);
             }
-            let status_in = self.status_interval.saturating_sub(self.last_status.elapsed());
+            let status_in = self
+                .status_interval
+                .saturating_sub(self.last_status.elapsed());
             let next_status = if status_in.is_zero() {
                 // Goes out with the next read.
                 self.status_due.get_or_insert(false);
@@ -185,7 +188,10 @@ impl ReplicationStream {
     /// # Errors
     /// `Timeout` when the server does not end within `limit` (it finishes sending the transaction it is at first): the
     /// connection is closed then. `Server`, `Io`, `Closed`, `Protocol` as in [`next_batch`](Self::next_batch).
-    pub async fn stop(mut self, limit: Duration) -> Result<ReplicationConnection, ReplicationError> {
+    pub async fn stop(
+        mut self,
+        limit: Duration,
+    ) -> Result<ReplicationConnection, ReplicationError> {
         if let Some(failure) = self.failure.take().or_else(|| self.closed.take()) {
             return Err(failure);
         }
@@ -204,10 +210,13 @@ impl ReplicationStream {
 
     async fn finish(&mut self) -> Result<(), ReplicationError> {
         self.status_due = Some(false);
-        poll_fn(|cx| self.poll_output(cx)).await.map_err(write_error)?;
+        poll_fn(|cx| self.poll_output(cx))
+            .await
+            .map_err(write_error)?;
         let mut done = BytesMut::new();
         frontend::copy_done(&mut done);
         self.session.send(&done).await?;
+        self.session.transport.set_batching(LowWater::OFF)?;
         loop {
             match self.session.receive().await? {
                 (b'Z', _) => return Ok(()),
@@ -246,7 +255,9 @@ impl ReplicationStream {
                 Scanned::Notice => log_notice(body),
                 Scanned::Other => {}
                 Scanned::End => {
-                    self.failure = Some(ReplicationError::Closed("at the end of the stream (shutdown?)"));
+                    self.failure = Some(ReplicationError::Closed(
+                        "at the end of the stream (shutdown?)",
+                    ));
                 }
                 Scanned::Error => self.failure = Some(wire::server_error(body).into()),
             }
@@ -361,7 +372,9 @@ fn encode_status(positions: Positions, reply_requested: bool, now_us: i64, out: 
 fn now_us() -> i64 {
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX));
+        .map_or(0, |elapsed| {
+            i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX)
+        });
     since_1970.saturating_sub(POSTGRES_EPOCH_SECONDS * 1_000_000)
 }
 
@@ -385,6 +398,9 @@ mod tests {
         expected.extend_from_slice(&[0xff; 8]);
         expected.push(1);
         assert_eq!(out, expected);
-        assert_eq!(wire::message_length(&out).expect("well-formed"), Some(out.len()));
+        assert_eq!(
+            wire::message_length(&out).expect("well-formed"),
+            Some(out.len())
+        );
     }
 }

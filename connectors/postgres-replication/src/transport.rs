@@ -10,7 +10,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::error::ReplicationError;
 use crate::low_water::{LowWaterStream, Socket};
-use crate::options::{ConnectOptions, SslMode};
+use crate::options::{ConnectOptions, LowWater, SslMode};
 use crate::tls;
 
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Transport {
         options: &ConnectOptions,
         encrypt: bool,
     ) -> Result<Self, ReplicationError> {
-        let mut socket = LowWaterStream::new(open(options).await?, options.low_water);
+        let mut socket = LowWaterStream::new(open(options).await?);
         if !encrypt {
             return Ok(Transport::Plain(socket));
         }
@@ -55,6 +55,16 @@ impl Transport {
         matches!(self, Transport::Tls(_))
     }
 
+    /// Batches reads from now on, or no longer.
+    pub(crate) fn set_batching(&mut self, config: LowWater) -> Result<(), ReplicationError> {
+        let socket = match self {
+            Transport::Plain(socket) => socket,
+            Transport::Tls(stream) => stream.get_mut().0,
+        };
+        let set = socket.set_batching(config);
+        set.map_err(ReplicationError::io("setting SO_RCVLOWAT"))
+    }
+
     /// The channel binding data, on an encrypted connection that has any.
     pub(crate) fn server_end_point(&self) -> Option<Vec<u8>> {
         match self {
@@ -69,16 +79,26 @@ async fn open(options: &ConnectOptions) -> Result<Socket, ReplicationError> {
         return UnixStream::connect(&path)
             .await
             .map(Socket::Unix)
-            .map_err(ReplicationError::io(format!("connecting to {}", path.display())));
+            .map_err(ReplicationError::io(format!(
+                "connecting to {}",
+                path.display()
+            )));
     }
-    let addresses = lookup_host((options.host.as_str(), options.port))
+    let addresses: Vec<_> = lookup_host((options.host.as_str(), options.port))
         .await
-        .map_err(ReplicationError::io(format!("looking up host `{}`", options.host)))?;
+        .map_err(ReplicationError::io(format!(
+            "looking up host `{}`",
+            options.host
+        )))?
+        .collect();
+    // An address that swallows packets must not use up the time of the others.
+    let share = options.connect_timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
     for address in addresses {
-        match open_tcp(address, options).await {
-            Ok(socket) => return Ok(Socket::Tcp(socket)),
-            Err(error) => failure = error,
+        match tokio::time::timeout(share, open_tcp(address, options)).await {
+            Ok(Ok(socket)) => return Ok(Socket::Tcp(socket)),
+            Ok(Err(error)) => failure = error,
+            Err(_) => failure = io::ErrorKind::TimedOut.into(),
         }
     }
     Err(ReplicationError::Io {
@@ -87,7 +107,10 @@ async fn open(options: &ConnectOptions) -> Result<Socket, ReplicationError> {
     })
 }
 
-async fn open_tcp(address: std::net::SocketAddr, options: &ConnectOptions) -> io::Result<TcpStream> {
+async fn open_tcp(
+    address: std::net::SocketAddr,
+    options: &ConnectOptions,
+) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
@@ -113,7 +136,11 @@ impl AsyncRead for Transport {
 }
 
 impl AsyncWrite for Transport {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),

@@ -7,8 +7,8 @@ use crate::error::{ReplicationError, ServerError};
 /// Bytes of the tag and length in front of every message.
 pub(crate) const HEADER: usize = 5;
 
-/// The server cannot allocate, thus not send, a message above 1 GiB.
-const MAX_MESSAGE: usize = 1 << 30;
+/// The server builds messages in buffers below 1 GiB; the length counts its own four bytes too.
+const MAX_MESSAGE: usize = (1 << 30) + 4;
 
 /// The length of the message at the start of `buf` with its header, once the header is there.
 #[inline]

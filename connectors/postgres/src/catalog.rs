@@ -22,7 +22,7 @@ pub(crate) enum TypeForm {
     /// Labels in sort order.
     Enum(Arc<[String]>),
     /// Another type with constraints.
-    Domain { base: u32, modifier: i32, not_null: bool },
+    Domain { base: u32, modifier: i32 },
     /// An array of this element type.
     Array(u32),
     /// Row types, ranges of ranges and whatever else has no mapping.
@@ -40,7 +40,7 @@ impl TypeRegistry {
     pub(crate) async fn load(client: &Client) -> Result<Self, Error> {
         let rows = client
             .query(
-                "SELECT t.oid, t.typname::text, n.nspname::text, t.typtype::text, t.typcategory::text, t.typelem, t.typbasetype, t.typtypmod, t.typnotnull, \
+                "SELECT t.oid, t.typname::text, n.nspname::text, t.typtype::text, t.typcategory::text, t.typelem, t.typbasetype, t.typtypmod, \
                  (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid) \
                  FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace",
                 &[],
@@ -51,8 +51,8 @@ impl TypeRegistry {
             let (kind, category): (&str, &str) = (row.get(3), row.get(4));
             let element: u32 = row.get(5);
             let form = match kind {
-                "e" => TypeForm::Enum(row.get::<_, Option<Vec<String>>>(9).unwrap_or_default().into()),
-                "d" => TypeForm::Domain { base: row.get(6), modifier: row.get(7), not_null: row.get(8) },
+                "e" => TypeForm::Enum(row.get::<_, Option<Vec<String>>>(8).unwrap_or_default().into()),
+                "d" => TypeForm::Domain { base: row.get(6), modifier: row.get(7) },
                 "b" if category == "A" && element != 0 => TypeForm::Array(element),
                 "b" | "r" => TypeForm::Base,
                 _ => TypeForm::Other,

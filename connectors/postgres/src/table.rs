@@ -202,6 +202,11 @@ impl TablePlan {
         self.columns.len()
     }
 
+    /// Names of the columns that the value or the key needs.
+    pub(crate) fn used_columns(&self) -> Vec<String> {
+        self.columns.iter().filter(|c| c.field.is_some() || c.in_key).map(|c| c.name.clone()).collect()
+    }
+
     /// Schema of `before` and `after`.
     #[cfg(test)]
     pub(crate) fn row_schema(&self) -> &Schema {
@@ -314,5 +319,91 @@ fn rebind_value(value: Value, field: &Schema) -> Value {
     match value {
         Value::Struct(s) => Value::Struct(Struct::new(field.clone(), s.values())),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{CatalogColumn, TypeForm, TypeInfo};
+    use crate::convert::{BinaryMode, DecimalMode, IntervalMode};
+    use crate::type_mapping::TimePrecision;
+    use millrace_api::data::Kind;
+
+    fn context() -> PlanContext {
+        PlanContext {
+            naming: TopicNaming::new("p", ".", "hb", None),
+            schema_names: NameAdjustment::None,
+            field_names: NameAdjustment::None,
+            columns: ColumnFilter::new(None, Some("s.t.hidden")).expect("valid"),
+            key_columns: KeyColumns::default(),
+            modes: MappingModes {
+                decimal: DecimalMode::Precise,
+                time: TimePrecision::Adaptive,
+                interval: IntervalMode::Numeric,
+                binary: BinaryMode::Bytes,
+                money_scale: 2,
+                include_unknown: false,
+                placeholder: b"gone".to_vec(),
+            },
+            source_schema: crate::source_info::schema(),
+            on_failure: ConvertingFailure::Warn,
+        }
+    }
+
+    /// `t(hidden int4, id int8 primary key, note text not null, big text, odd unknown)`
+    fn plan() -> TablePlan {
+        let base = |name: &str| TypeInfo { name: name.to_owned(), schema: "pg_catalog".to_owned(), form: TypeForm::Base };
+        let types = TypeRegistry::of([(23, base("int4")), (20, base("int8")), (25, base("text")), (99, base("tsquery"))]);
+        let columns = [("hidden", 23, false), ("id", 20, true), ("note", 25, true), ("big", 25, false), ("odd", 99, false)];
+        let wire: Vec<_> = columns.iter().map(|(n, oid, _)| WireColumn { name: (*n).to_owned(), type_oid: *oid, type_modifier: -1 }).collect();
+        let catalog = CatalogTable {
+            columns: columns
+                .iter()
+                .map(|(n, oid, not_null)| CatalogColumn { name: (*n).to_owned(), type_oid: *oid, type_modifier: -1, not_null: *not_null, default: None })
+                .collect(),
+            key: vec!["id".to_owned()],
+        };
+        TablePlan::new(&context(), &types, &TableId::new("s", "t"), &wire, &catalog).expect("a plan")
+    }
+
+    fn text(frame: &mut Vec<u8>, text: &str) -> WireValue {
+        let start = frame.len() as u32;
+        frame.extend_from_slice(text.as_bytes());
+        WireValue::Text { start, len: text.len() as u32 }
+    }
+
+    #[test]
+    fn rows_have_the_columns_that_are_mapped_and_not_filtered() {
+        let plan = plan();
+        let names: Vec<&str> = plan.row_schema().fields().iter().map(|f| &*f.name).collect();
+        assert_eq!(names, ["id", "note", "big"]);
+        assert_eq!(plan.row_schema().fields()[0].schema.kind(), Kind::Int64);
+        assert!(plan.row_schema().optional() && !plan.row_schema().fields()[1].schema.optional());
+        let mut bytes = Vec::new();
+        let cells = [WireValue::Null, text(&mut bytes, "7"), text(&mut bytes, "n"), WireValue::Null, text(&mut bytes, "'a'")];
+        let row = plan.row(&Frame::new(bytes), cells.into_iter(), None).expect("a row");
+        assert_eq!(row.value.values(), [Value::Int64(7), Value::from("n"), Value::Null]);
+        assert_eq!(row.key.value.as_struct().map(|k| k.values().to_vec()), Some(vec![Value::Int64(7)]));
+    }
+
+    #[test]
+    fn null_in_a_required_column_becomes_its_fallback() {
+        let mut bytes = Vec::new();
+        let cells = [WireValue::Null, text(&mut bytes, "7"), WireValue::Null, WireValue::Null, WireValue::Null];
+        let row = plan().row(&Frame::new(bytes), cells.into_iter(), None).expect("a row");
+        assert_eq!(row.value.values()[1], Value::from(""));
+    }
+
+    #[test]
+    fn an_unchanged_value_comes_from_the_old_row_or_is_a_placeholder() {
+        let plan = plan();
+        let mut bytes = Vec::new();
+        let old = [WireValue::Null, text(&mut bytes, "7"), text(&mut bytes, "n"), text(&mut bytes, "long"), WireValue::Null];
+        let new = [WireValue::Null, old[1], old[2], WireValue::Unchanged, WireValue::Null];
+        let frame = Frame::new(bytes);
+        let old = plan.row(&frame, old.into_iter(), None).expect("a row");
+        assert_eq!(plan.row(&frame, new.into_iter(), Some(&old)).expect("a row").value.values()[2], Value::from("long"));
+        assert_eq!(plan.row(&frame, new.into_iter(), None).expect("a row").value.values()[2], Value::from("gone"));
     }
 }

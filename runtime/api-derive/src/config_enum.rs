@@ -7,13 +7,26 @@ use syn::{Data, DeriveInput, Error, Fields, LitStr, Variant};
 use crate::literals::{choice, strings};
 
 pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
-    let Data::Enum(data) = &input.data else { return Err(Error::new_spanned(input, "ConfigEnum can be derived for enums only")) };
+    let Data::Enum(data) = &input.data else {
+        return Err(Error::new_spanned(
+            input,
+            "ConfigEnum can be derived for enums only",
+        ));
+    };
     let mut case = None;
     let mut problem = None;
-    for attribute in input.attrs.iter().filter(|attribute| attribute.path().is_ident("config")) {
+    for attribute in input
+        .attrs
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("config"))
+    {
         attribute.parse_nested_meta(|meta| {
             if meta.path.is_ident("case") {
-                case = Some(choice(&meta.value()?.parse()?, "case", &["Exact", "Insensitive", "LowerOrUpper"])?);
+                case = Some(choice(
+                    &meta.value()?.parse()?,
+                    "case",
+                    &["Exact", "Insensitive", "LowerOrUpper"],
+                )?);
             } else if meta.path.is_ident("problem") {
                 problem = Some(meta.value()?.parse::<LitStr>()?);
             } else {
@@ -25,7 +38,11 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let case = case.unwrap_or_else(|| syn::Ident::new("Exact", proc_macro2::Span::call_site()));
     let problem = problem.map(|text| quote!(const PROBLEM: ::core::option::Option<&'static str> = ::core::option::Option::Some(#text);));
 
-    let names = data.variants.iter().map(variant).collect::<syn::Result<Vec<_>>>()?;
+    let names = data
+        .variants
+        .iter()
+        .map(variant)
+        .collect::<syn::Result<Vec<_>>>()?;
     let (literals, others): (Vec<_>, Vec<_>) = names.into_iter().unzip();
     let others = others.iter().map(|others| quote!(&[#(#others),*]));
     let variants: Vec<_> = data.variants.iter().map(|variant| &variant.ident).collect();
@@ -79,11 +96,18 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
 /// The variant's literal and the other names that it accepts.
 fn variant(variant: &Variant) -> syn::Result<(LitStr, Vec<LitStr>)> {
     if !matches!(variant.fields, Fields::Unit) {
-        return Err(Error::new_spanned(variant, "a configuration value has no data"));
+        return Err(Error::new_spanned(
+            variant,
+            "a configuration value has no data",
+        ));
     }
     let mut literal = None;
     let mut others = Vec::new();
-    for attribute in variant.attrs.iter().filter(|attribute| attribute.path().is_ident("config")) {
+    for attribute in variant
+        .attrs
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("config"))
+    {
         attribute.parse_nested_meta(|meta| {
             if meta.path.is_ident("value") {
                 literal = Some(meta.value()?.parse()?);
@@ -95,6 +119,8 @@ fn variant(variant: &Variant) -> syn::Result<(LitStr, Vec<LitStr>)> {
             Ok(())
         })?;
     }
-    let literal = literal.ok_or_else(|| Error::new_spanned(variant, "says its text with #[config(value = \"...\")]"))?;
+    let literal = literal.ok_or_else(|| {
+        Error::new_spanned(variant, "says its text with #[config(value = \"...\")]")
+    })?;
     Ok((literal, others))
 }

@@ -19,7 +19,7 @@ enum Reading {
 /// A field with its attributes.
 pub(crate) enum ConfigField {
     /// Another `ConnectConfig` whose keys stand here.
-    Nested { ident: Ident, ty: Type },
+    Nested { ident: Ident, ty: Box<Type> },
     /// A key.
     Key(Box<KeyField>),
 }
@@ -50,7 +50,10 @@ pub(crate) struct KeyField {
 
 impl ConfigField {
     pub(crate) fn parse(field: &Field) -> syn::Result<Self> {
-        let ident = field.ident.clone().ok_or_else(|| Error::new_spanned(field, "fields have names"))?;
+        let ident = field
+            .ident
+            .clone()
+            .ok_or_else(|| Error::new_spanned(field, "fields have names"))?;
         let mut nested = false;
         let mut millis = false;
         let mut function = None;
@@ -77,7 +80,11 @@ impl ConfigField {
             unchecked: false,
             reading: Reading::ByType,
         };
-        for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("config")) {
+        for attribute in field
+            .attrs
+            .iter()
+            .filter(|attribute| attribute.path().is_ident("config"))
+        {
             attribute.parse_nested_meta(|meta| {
                 let Some(attribute) = meta.path.get_ident().map(ToString::to_string) else { return Err(meta.error("unknown attribute")) };
                 match attribute.as_str() {
@@ -115,23 +122,44 @@ impl ConfigField {
             })?;
         }
         if nested {
-            return Ok(Self::Nested { ident: key.ident, ty: key.ty });
+            return Ok(Self::Nested {
+                ident: key.ident,
+                ty: Box::new(key.ty),
+            });
         }
         let optional = is_option(&key.ty);
         key.reading = match (millis, function) {
             (true, None) => Reading::Millis { optional },
             (false, Some(function)) => Reading::Function(function),
             (false, None) => Reading::ByType,
-            (true, Some(_)) => return Err(Error::new_spanned(field, "a field is read with `millis` or with `parse`, not both")),
+            (true, Some(_)) => {
+                return Err(Error::new_spanned(
+                    field,
+                    "a field is read with `millis` or with `parse`, not both",
+                ));
+            }
         };
         if key.required && key.default.is_some() {
-            return Err(Error::new_spanned(field, "a key with a default is not required"));
+            return Err(Error::new_spanned(
+                field,
+                "a key with a default is not required",
+            ));
         }
-        if !optional && !key.required && key.default.is_none() && !matches!(key.reading, Reading::Function(_)) {
-            return Err(Error::new_spanned(field, "needs `default`, `required`, or the type Option"));
+        if !optional
+            && !key.required
+            && key.default.is_none()
+            && !matches!(key.reading, Reading::Function(_))
+        {
+            return Err(Error::new_spanned(
+                field,
+                "needs `default`, `required`, or the type Option",
+            ));
         }
         if key.documentation.is_empty() && !key.hidden {
-            return Err(Error::new_spanned(field, "needs a doc comment: it is the documentation of the key"));
+            return Err(Error::new_spanned(
+                field,
+                "needs a doc comment: it is the documentation of the key",
+            ));
         }
         Ok(Self::Key(Box::new(key)))
     }
@@ -146,7 +174,9 @@ impl ConfigField {
     /// Statements that add the keys to `__definition`.
     pub(crate) fn define(&self, debezium: bool) -> TokenStream {
         match self {
-            Self::Nested { ty, .. } => quote!(<#ty as ::millrace_api::config::ConnectConfig>::define(__definition);),
+            Self::Nested { ty, .. } => {
+                quote!(<#ty as ::millrace_api::config::ConnectConfig>::define(__definition);)
+            }
             Self::Key(key) => key.define(debezium),
         }
     }
@@ -154,7 +184,9 @@ impl ConfigField {
     /// An expression that reads the field: an `Option`, which is `None` when `__errors` got the reason.
     pub(crate) fn read(&self) -> TokenStream {
         match self {
-            Self::Nested { ty, .. } => quote!(__errors.take(<#ty as ::millrace_api::config::ConnectConfig>::extract(__evaluation))),
+            Self::Nested { ty, .. } => {
+                quote!(__errors.take(<#ty as ::millrace_api::config::ConnectConfig>::extract(__evaluation)))
+            }
             Self::Key(key) => key.read(),
         }
     }
@@ -162,7 +194,17 @@ impl ConfigField {
 
 impl KeyField {
     fn define(&self, debezium: bool) -> TokenStream {
-        let Self { name, documentation, dependents, aliases, listed_aliases, internal, hidden, ty, .. } = self;
+        let Self {
+            name,
+            documentation,
+            dependents,
+            aliases,
+            listed_aliases,
+            internal,
+            hidden,
+            ty,
+            ..
+        } = self;
         let field = quote!(<#ty as ::millrace_api::config::ConfigField>);
         let by_type = matches!(self.reading, Reading::ByType);
         let kind = match (&self.kind, &self.reading) {
@@ -171,23 +213,35 @@ impl KeyField {
             (None, Reading::Millis { .. }) => quote!(::millrace_api::config::ConfigType::Long),
             (None, Reading::Function(_)) => quote!(::millrace_api::config::ConfigType::String),
         };
-        let importance = self.importance.clone().unwrap_or_else(|| Ident::new("Medium", self.ident.span()));
-        let width = self.width.clone().unwrap_or_else(|| Ident::new("None", self.ident.span()));
+        let importance = self
+            .importance
+            .clone()
+            .unwrap_or_else(|| Ident::new("Medium", self.ident.span()));
+        let width = self
+            .width
+            .clone()
+            .unwrap_or_else(|| Ident::new("None", self.ident.span()));
         let default = match &self.default {
             Some(default) => {
                 let text = default_text(default);
-                quote!(::millrace_api::config::Default::Value(#text))
+                quote!(::millrace_api::config::DefaultValue::Text(#text))
             }
-            None if self.required => quote!(::millrace_api::config::Default::NoDefault),
-            None => quote!(::millrace_api::config::Default::Null),
+            None if self.required => quote!(::millrace_api::config::DefaultValue::Required),
+            None => quote!(::millrace_api::config::DefaultValue::Null),
         };
         let group = self.group.as_ref().map(|group| quote!(__key.group = ::core::option::Option::Some(::std::string::String::from(#group));));
-        let order = self.order.as_ref().map(|order| quote!(__key.order_in_group = ::core::option::Option::Some(#order);));
+        let order = self
+            .order
+            .as_ref()
+            .map(|order| quote!(__key.order_in_group = ::core::option::Option::Some(#order);));
         let display = self.display.as_ref().map(|label| quote!(__key.display_name = ::core::option::Option::Some(::std::string::String::from(#label));));
-        let own_check = (by_type && !self.unchecked).then(|| quote!(__key.validators.extend(#field::validator());));
+        let own_check = (by_type && !self.unchecked)
+            .then(|| quote!(__key.validators.extend(#field::validator());));
         let validators = &self.validators;
         let recommender = match &self.recommender {
-            Some(recommender) => Some(quote!(__key.recommender = ::core::option::Option::Some(#recommender);)),
+            Some(recommender) => {
+                Some(quote!(__key.recommender = ::core::option::Option::Some(#recommender);))
+            }
             // Debezium offers the literals of every enumeration.
             None if debezium && by_type => Some(quote!(__key.recommender = #field::recommender();)),
             None => None,
@@ -198,8 +252,8 @@ impl KeyField {
                 __older.name = ::std::string::String::from(#alias);
                 __older.alias_of = ::core::option::Option::Some(::std::string::String::from(#name));
                 __older.aliases = ::std::vec::Vec::new();
-                if __older.default == ::millrace_api::config::Default::NoDefault {
-                    __older.default = ::millrace_api::config::Default::Null;
+                if __older.default == ::millrace_api::config::DefaultValue::Required {
+                    __older.default = ::millrace_api::config::DefaultValue::Null;
                 }
                 __definition.push(__older);
             }}
@@ -228,7 +282,9 @@ impl KeyField {
         let Self { name, ty, .. } = self;
         let result = match &self.reading {
             Reading::ByType => quote!(<#ty as ::millrace_api::config::ConfigField>::read(&__field)),
-            Reading::Millis { optional: true } => quote!(::millrace_api::config::duration_from_millis(&__field)),
+            Reading::Millis { optional: true } => {
+                quote!(::millrace_api::config::duration_from_millis(&__field))
+            }
             Reading::Millis { optional: false } => quote! {
                 ::millrace_api::config::duration_from_millis(&__field)
                     .and_then(|__duration| __duration.ok_or_else(|| ::std::string::String::from("A value is required")))
@@ -251,7 +307,11 @@ impl KeyField {
 
 fn is_option(ty: &Type) -> bool {
     match ty {
-        Type::Path(path) => path.path.segments.last().is_some_and(|segment| segment.ident == "Option"),
+        Type::Path(path) => path
+            .path
+            .segments
+            .last()
+            .is_some_and(|segment| segment.ident == "Option"),
         _ => false,
     }
 }
@@ -267,7 +327,11 @@ fn default_text(default: &Expr) -> TokenStream {
     };
     let text = match default {
         Expr::Lit(ExprLit { lit, .. }) => literal(lit),
-        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => match &**expr {
+        Expr::Unary(ExprUnary {
+            op: UnOp::Neg(_),
+            expr,
+            ..
+        }) => match &**expr {
             Expr::Lit(ExprLit { lit, .. }) => literal(lit).map(|number| format!("-{number}")),
             _ => None,
         },

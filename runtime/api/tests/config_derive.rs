@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use millrace_api::config::{
-    Candidate, ConfigEnum, ConfigErrors, ConnectConfig, Props, RawProps, Recommender, Secret, Validator, markdown, split_regex_list, unknown_keys,
+    Candidate, ConfigEnum, ConfigErrors, ConnectConfig, Props, RawProps, Recommender, Secret,
+    Validator, markdown, split_regex_list, unknown_keys,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, ConfigEnum)]
@@ -39,7 +40,11 @@ struct SinkConfig {
     #[config(name = "connection.url", required, importance = "high", group = "Connection", width = "long", display = "JDBC URL", dependents = ["table.types"])]
     url: String,
     /// Password of the user.
-    #[config(name = "connection.password", importance = "high", group = "Connection")]
+    #[config(
+        name = "connection.password",
+        importance = "high",
+        group = "Connection"
+    )]
     password: Option<Secret<String>>,
     /// How rows are written.
     #[config(name = "insert.mode", default = "insert", group = "Writes", recommend = Recommender::literals_of::<InsertMode>())]
@@ -122,21 +127,41 @@ fn given_values_are_read_by_type() {
         ("secret.switch", "4"),
     ]);
     let config = SinkConfig::parse(&props).expect("valid");
-    assert_eq!(config.password.as_ref().map(|secret| secret.expose().as_str()), Some("p w"));
-    assert_eq!((config.insert_mode, config.tolerance), (InsertMode::Upsert, Tolerance::All));
-    assert_eq!((config.batch_size, config.secret_switch, config.ratio), (20, 4, 1.0));
+    assert_eq!(
+        config
+            .password
+            .as_ref()
+            .map(|secret| secret.expose().as_str()),
+        Some("p w")
+    );
+    assert_eq!(
+        (config.insert_mode, config.tolerance),
+        (InsertMode::Upsert, Tolerance::All)
+    );
+    assert_eq!(
+        (config.batch_size, config.secret_switch, config.ratio),
+        (20, 4, 1.0)
+    );
     assert_eq!(config.give_up, Some(Duration::from_millis(1500)));
     assert!(config.table_types.is_empty());
     assert_eq!(config.tables, ["a,b", "c"]);
     assert!(config.trim_sensitive_log);
     assert!(!format!("{config:?}").contains("p w"));
     props.insert("tables", "z");
-    assert_eq!(SinkConfig::parse(&props).expect("valid").tables, ["z"], "the key itself wins over its older name");
+    assert_eq!(
+        SinkConfig::parse(&props).expect("valid").tables,
+        ["z"],
+        "the key itself wins over its older name"
+    );
 }
 
 fn errors(props: &[(&str, &str)]) -> Vec<(String, String)> {
-    let errors: ConfigErrors = SinkConfig::parse(&props.iter().copied().collect()).expect_err("invalid");
-    errors.iter().map(|(key, message)| (key.to_owned(), message.to_owned())).collect()
+    let errors: ConfigErrors =
+        SinkConfig::parse(&props.iter().copied().collect()).expect_err("invalid");
+    errors
+        .iter()
+        .map(|(key, message)| (key.to_owned(), message.to_owned()))
+        .collect()
 }
 
 #[test]
@@ -151,25 +176,68 @@ fn all_errors_come_at_once() {
         ("secret.switch", "40000"),
     ]);
     let expected = [
-        ("connection.url", "Missing required configuration \"connection.url\" which has no default value."),
-        ("insert.mode", "Invalid value Upsert for configuration insert.mode: Invalid enumerator"),
-        ("tolerance", "Invalid value ALL for configuration tolerance: String must be one of: none, all"),
-        ("batch.size", "Invalid value 7 for configuration batch.size: Value must be even"),
-        ("retry.backoff.ms", "Invalid value x for configuration retry.backoff.ms: Not a number of type INT"),
-        ("trim.sensitive.log", "Invalid value yes for configuration trim.sensitive.log: Expected value to be either true or false"),
-        ("secret.switch", "Invalid value 40000 for configuration secret.switch: Not a number of type SHORT"),
+        (
+            "connection.url",
+            "Missing required configuration \"connection.url\" which has no default value.",
+        ),
+        (
+            "insert.mode",
+            "Invalid value Upsert for configuration insert.mode: Invalid enumerator",
+        ),
+        (
+            "tolerance",
+            "Invalid value ALL for configuration tolerance: String must be one of: none, all",
+        ),
+        (
+            "batch.size",
+            "Invalid value 7 for configuration batch.size: Value must be even",
+        ),
+        (
+            "retry.backoff.ms",
+            "Invalid value x for configuration retry.backoff.ms: Not a number of type INT",
+        ),
+        (
+            "trim.sensitive.log",
+            "Invalid value yes for configuration trim.sensitive.log: Expected value to be either true or false",
+        ),
+        (
+            "secret.switch",
+            "Invalid value 40000 for configuration secret.switch: Not a number of type SHORT",
+        ),
     ];
-    assert_eq!(found.iter().map(|(key, message)| (key.as_str(), message.as_str())).collect::<Vec<_>>(), expected);
+    assert_eq!(
+        found
+            .iter()
+            .map(|(key, message)| (key.as_str(), message.as_str()))
+            .collect::<Vec<_>>(),
+        expected
+    );
 }
 
 #[test]
 fn a_value_that_does_not_fit_its_field_is_an_error() {
-    let found = errors(&[("connection.url", "u"), ("max.retries", "-1"), ("retry.backoff.ms", "-5")]);
+    let found = errors(&[
+        ("connection.url", "u"),
+        ("max.retries", "-1"),
+        ("retry.backoff.ms", "-5"),
+    ]);
     let expected = [
-        ("max.retries", "Invalid value -1 for configuration max.retries: -1 is outside of what this setting can hold"),
-        ("retry.backoff.ms", "Invalid value -5 for configuration retry.backoff.ms: a time of less than 0 ms is not possible"),
+        (
+            "max.retries",
+            "Invalid value -1 for configuration max.retries: -1 is outside of what this setting can hold",
+        ),
+        (
+            "retry.backoff.ms",
+            "Invalid value -5 for configuration retry.backoff.ms: a time of less than 0 ms is not possible",
+        ),
     ];
-    assert_eq!(found.iter().map(|(key, message)| (key.as_str(), message.as_str())).collect::<Vec<_>>(), expected);
+    assert_eq!(
+        found
+            .iter()
+            .map(|(key, message)| (key.as_str(), message.as_str()))
+            .collect::<Vec<_>>(),
+        expected
+    );
 }
 
 #[test]
@@ -191,7 +259,17 @@ fn the_definition_has_javas_json() {
         json,
         r#"{"name":"connection.url","type":"STRING","required":true,"default_value":null,"importance":"HIGH","documentation":"Where the database is, as a URL.","group":"Connection","order_in_group":1,"width":"LONG","display_name":"JDBC URL","dependents":["table.types"]}"#
     );
-    let orders: Vec<_> = infos.iter().map(|info| (info.name.as_str(), info.kind.as_str(), info.default_value.as_deref(), info.order_in_group)).collect();
+    let orders: Vec<_> = infos
+        .iter()
+        .map(|info| {
+            (
+                info.name.as_str(),
+                info.kind.as_str(),
+                info.default_value.as_deref(),
+                info.order_in_group,
+            )
+        })
+        .collect();
     assert_eq!(
         orders,
         [
@@ -213,16 +291,31 @@ fn the_definition_has_javas_json() {
 
 #[test]
 fn passwords_are_hidden_in_values_and_recommendations_are_there() {
-    let raw = RawProps::from_iter([("connection.url".to_owned(), None), ("connection.password".to_owned(), Some("x".to_owned()))]);
+    let raw = RawProps::from_iter([
+        ("connection.url".to_owned(), None),
+        ("connection.password".to_owned(), Some("x".to_owned())),
+    ]);
     let values = SinkConfig::definition().validate(&raw);
     assert_eq!(values.len(), 12, "hidden keys are not shown");
-    let shown: Vec<_> = values.iter().take(3).map(|value| (value.value.as_ref().map(|value| value.shown()), value.recommended.clone())).collect();
+    let shown: Vec<_> = values
+        .iter()
+        .take(3)
+        .map(|value| {
+            (
+                value.value.as_ref().map(|value| value.shown()),
+                value.recommended.clone(),
+            )
+        })
+        .collect();
     assert_eq!(
         shown,
         [
             (None, vec![]),
             (Some("[hidden]".to_owned()), vec![]),
-            (Some("insert".to_owned()), vec!["insert".to_owned(), "upsert".to_owned()])
+            (
+                Some("insert".to_owned()),
+                vec!["insert".to_owned(), "upsert".to_owned()]
+            )
         ]
     );
 }
@@ -230,15 +323,35 @@ fn passwords_are_hidden_in_values_and_recommendations_are_there() {
 #[test]
 fn the_page_has_no_internal_keys() {
     let page = markdown(SinkConfig::definition());
-    assert!(page.starts_with("### Connection\n\n| Key | Type |"), "{page}");
-    assert!(page.contains("| `connection.url` | string | required | high | Where the database is, as a URL. |"), "{page}");
-    assert!(page.contains("| `tables` | list | null | medium | Tables to take. (older name: `table.whitelist`) |"), "{page}");
-    assert!(!page.contains("trim.sensitive") && !page.contains("secret.switch"), "{page}");
+    assert!(
+        page.starts_with("### Connection\n\n| Key | Type |"),
+        "{page}"
+    );
+    assert!(
+        page.contains(
+            "| `connection.url` | string | required | high | Where the database is, as a URL. |"
+        ),
+        "{page}"
+    );
+    assert!(
+        page.contains(
+            "| `tables` | list | null | medium | Tables to take. (older name: `table.whitelist`) |"
+        ),
+        "{page}"
+    );
+    assert!(
+        !page.contains("trim.sensitive") && !page.contains("secret.switch"),
+        "{page}"
+    );
 }
 
 #[test]
 fn unknown_keys_find_what_was_meant() {
-    let props = Props::from_iter([("connection.ulr", "x"), ("table.whitelist", ""), ("secret.switch", "1")]);
+    let props = Props::from_iter([
+        ("connection.ulr", "x"),
+        ("table.whitelist", ""),
+        ("secret.switch", "1"),
+    ]);
     let unknown = unknown_keys(&[SinkConfig::definition()], &[], &props);
     assert_eq!(unknown.len(), 1);
     assert_eq!(unknown[0].nearest.as_deref(), Some("connection.url"));
@@ -280,7 +393,9 @@ fn queue_size(candidate: &Candidate<'_>) -> Result<(), String> {
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<i32>().ok());
     let batch = number(candidate.other("max.batch.size")).unwrap_or(2048);
     match number(candidate.text) {
-        Some(queue) if queue <= batch => Err("Must be larger than the maximum batch size".to_owned()),
+        Some(queue) if queue <= batch => {
+            Err("Must be larger than the maximum batch size".to_owned())
+        }
         _ => Ok(()),
     }
 }
@@ -313,26 +428,52 @@ struct CaptureConfig {
 const PUBLISHED: &[&str] = &["database.port", "topic.prefix"];
 
 fn capture_errors(props: &[(&str, &str)]) -> Vec<String> {
-    let mut raw: RawProps = [("topic.prefix".to_owned(), Some("p".to_owned()))].into_iter().collect();
-    raw.extend(props.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))));
-    CaptureConfig::definition().validate(&raw).into_iter().flat_map(|value| value.errors).collect()
+    let mut raw: RawProps = [("topic.prefix".to_owned(), Some("p".to_owned()))]
+        .into_iter()
+        .collect();
+    raw.extend(
+        props
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))),
+    );
+    CaptureConfig::definition()
+        .validate(&raw)
+        .into_iter()
+        .flat_map(|value| value.errors)
+        .collect()
 }
 
 #[test]
 fn debezium_messages_are_debeziums() {
-    let table: &[(&[(&str, &str)], &[&str])] = &[
+    type Submitted<'a> = &'a [(&'a str, &'a str)];
+    let table: &[(Submitted<'_>, &[&str])] = &[
         (&[], &[]),
         (
             &[("topic.prefix", "has space")],
-            &["The 'topic.prefix' value is invalid: has space has invalid format (only the underscore, hyphen, dot and alphanumeric characters are allowed)"],
+            &[
+                "The 'topic.prefix' value is invalid: has space has invalid format (only the underscore, hyphen, dot and alphanumeric characters are allowed)",
+            ],
         ),
         (&[("snapshot.mode", " NO_DATA ")], &[]),
         (&[("snapshot.mode", "never")], &[]),
-        (&[("snapshot.mode", "exported")], &["The 'snapshot.mode' value is invalid: Value must be one of always, initial, no_data"]),
-        (&[("lsn.flush.mode", "x")], &["The 'lsn.flush.mode' value is invalid: Value must be one of always, initial, no_data"]),
+        (
+            &[("snapshot.mode", "exported")],
+            &[
+                "The 'snapshot.mode' value is invalid: Value must be one of always, initial, no_data",
+            ],
+        ),
+        (
+            &[("lsn.flush.mode", "x")],
+            &[
+                "The 'lsn.flush.mode' value is invalid: Value must be one of always, initial, no_data",
+            ],
+        ),
         (
             &[("database.port", "x1")],
-            &["The 'database.port' value is invalid: An integer is expected", "The 'database.port' value is invalid: An integer is expected"],
+            &[
+                "The 'database.port' value is invalid: An integer is expected",
+                "The 'database.port' value is invalid: An integer is expected",
+            ],
         ),
         (
             &[("max.batch.size", "abc")],
@@ -341,11 +482,19 @@ fn debezium_messages_are_debeziums() {
                 "The 'max.batch.size' value is invalid: A positive, non-zero integer value is expected",
             ],
         ),
-        (&[("max.queue.size", "10"), ("max.batch.size", "20")], &["The 'max.queue.size' value is invalid: Must be larger than the maximum batch size"]),
-        (&[("slot.failover", "yes")], &["The 'slot.failover' value is invalid: Either 'true' or 'false' is expected"]),
+        (
+            &[("max.queue.size", "10"), ("max.batch.size", "20")],
+            &["The 'max.queue.size' value is invalid: Must be larger than the maximum batch size"],
+        ),
+        (
+            &[("slot.failover", "yes")],
+            &["The 'slot.failover' value is invalid: Either 'true' or 'false' is expected"],
+        ),
         (
             &[("table.include.list", "x"), ("table.exclude.list", "y")],
-            &["The 'table.exclude.list' value is invalid: \"table.include.list\" is already specified"],
+            &[
+                "The 'table.exclude.list' value is invalid: \"table.include.list\" is already specified",
+            ],
         ),
         (
             &[("table.include.list", "(["), ("table.exclude.list", "")],
@@ -363,14 +512,26 @@ fn debezium_messages_are_debeziums() {
 #[test]
 fn debezium_publishes_required_keys_as_optional_and_no_values() {
     let values = CaptureConfig::definition().validate(&RawProps::new());
-    let prefix = values.iter().find(|value| value.name == "topic.prefix").expect("there");
-    assert_eq!(prefix.errors, ["The 'topic.prefix' value is invalid: A value is required"]);
+    let prefix = values
+        .iter()
+        .find(|value| value.name == "topic.prefix")
+        .expect("there");
+    assert_eq!(
+        prefix.errors,
+        ["The 'topic.prefix' value is invalid: A value is required"]
+    );
     assert!(values.iter().all(|value| value.value.is_none()));
-    let mode = values.iter().find(|value| value.name == "snapshot.mode").expect("there");
+    let mode = values
+        .iter()
+        .find(|value| value.name == "snapshot.mode")
+        .expect("there");
     assert_eq!(mode.recommended, ["always", "initial", "no_data"]);
     let infos = CaptureConfig::definition().key_infos();
     assert!(infos.iter().all(|info| !info.required));
-    let order: Vec<_> = infos.iter().map(|info| (info.name.as_str(), info.order_in_group)).collect();
+    let order: Vec<_> = infos
+        .iter()
+        .map(|info| (info.name.as_str(), info.order_in_group))
+        .collect();
     assert_eq!(
         order,
         [
@@ -386,14 +547,40 @@ fn debezium_publishes_required_keys_as_optional_and_no_values() {
             ("table.exclude.list", 2),
         ]
     );
-    assert_eq!(CaptureConfig::definition().groups(), ["CONNECTION", "CONNECTOR", "ADVANCED", "FILTERS"]);
+    assert_eq!(
+        CaptureConfig::definition().groups(),
+        ["CONNECTION", "CONNECTOR", "ADVANCED", "FILTERS"]
+    );
 }
 
 #[test]
 fn nested_structs_and_older_names_are_read() {
-    let props = Props::from_iter([("topic.prefix", "p"), ("internal.snapshot.mode", "always"), ("database.port", "6432"), ("table.include.list", "a,b")]);
+    let props = Props::from_iter([
+        ("topic.prefix", "p"),
+        ("internal.snapshot.mode", "always"),
+        ("database.port", "6432"),
+        ("table.include.list", "a,b"),
+    ]);
     let config = CaptureConfig::parse(&props).expect("valid");
-    assert_eq!((config.shared.topic_prefix.as_str(), config.shared.max_batch_size, config.shared.max_queue_size), ("p", 2048, 8192));
-    assert_eq!((config.port, config.snapshot_mode, config.failover, config.flush_mode), (6432, SnapshotMode::Always, false, None));
-    assert_eq!((config.include.as_deref(), config.exclude), (Some("a,b"), None));
+    assert_eq!(
+        (
+            config.shared.topic_prefix.as_str(),
+            config.shared.max_batch_size,
+            config.shared.max_queue_size
+        ),
+        ("p", 2048, 8192)
+    );
+    assert_eq!(
+        (
+            config.port,
+            config.snapshot_mode,
+            config.failover,
+            config.flush_mode
+        ),
+        (6432, SnapshotMode::Always, false, None)
+    );
+    assert_eq!(
+        (config.include.as_deref(), config.exclude),
+        (Some("a,b"), None)
+    );
 }

@@ -48,7 +48,13 @@ impl Encoder {
         data.resize(HEADER, 0);
         data[4] = MAGIC;
         data[5] = if log_append_time { LOG_APPEND_TIME } else { 0 };
-        Self { data, count: 0, last_delta: 0, base_timestamp: 0, max_timestamp: i64::MIN }
+        Self {
+            data,
+            count: 0,
+            last_delta: 0,
+            base_timestamp: 0,
+            max_timestamp: i64::MIN,
+        }
     }
 
     /// Adds a record whose offset is `delta` behind the batch's first one; deltas rise.
@@ -95,7 +101,12 @@ impl Encoder {
         self.data[10..18].copy_from_slice(&self.base_timestamp.to_le_bytes());
         let crc = crc32c::crc32c(&self.data[CRC_END..]);
         self.data[..CRC_END].copy_from_slice(&crc.to_le_bytes());
-        Encoded { data: self.data, count: self.count, last_delta: self.last_delta, max_timestamp: self.max_timestamp }
+        Encoded {
+            data: self.data,
+            count: self.count,
+            last_delta: self.last_delta,
+            max_timestamp: self.max_timestamp,
+        }
     }
 }
 
@@ -142,12 +153,10 @@ pub(crate) struct Record<'a> {
 impl<'a> Record<'a> {
     /// Headers in order; the decoder has checked them.
     pub(crate) fn headers(&self) -> Headers<'a> {
-        Headers { rest: self.headers, left: self.header_count }
-    }
-
-    /// Bytes of key, value and headers.
-    pub(crate) fn size(&self) -> usize {
-        self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + self.headers.len()
+        Headers {
+            rest: self.headers,
+            left: self.header_count,
+        }
     }
 }
 
@@ -192,14 +201,29 @@ impl<'a> Decoder<'a> {
         if header[4] != MAGIC {
             return Err("unknown magic byte");
         }
-        let timestamp_type = if header[5] & LOG_APPEND_TIME != 0 { TimestampType::LogAppendTime } else { TimestampType::CreateTime };
-        let base_timestamp = header[10..18].iter().rev().fold(0u64, |n, b| (n << 8) | u64::from(*b)) as i64;
-        Ok(Self { rest, left: read_u32(&header[6..10]), base_offset: batch.base, base_timestamp, timestamp_type })
+        let timestamp_type = if header[5] & LOG_APPEND_TIME != 0 {
+            TimestampType::LogAppendTime
+        } else {
+            TimestampType::CreateTime
+        };
+        let base_timestamp = header[10..18]
+            .iter()
+            .rev()
+            .fold(0u64, |n, b| (n << 8) | u64::from(*b)) as i64;
+        Ok(Self {
+            rest,
+            left: read_u32(&header[6..10]),
+            base_offset: batch.base,
+            base_timestamp,
+            timestamp_type,
+        })
     }
 
     /// The next record; `None` after the last one.
     pub(crate) fn next(&mut self) -> Result<Option<Record<'a>>, &'static str> {
-        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        let Some(left) = self.left.checked_sub(1) else {
+            return Ok(None);
+        };
         self.left = left;
         let delta = take_varint(&mut self.rest)?;
         let stamp = take_varint(&mut self.rest)?;
@@ -254,8 +278,13 @@ fn take_varint(rest: &mut &[u8]) -> Result<u64, &'static str> {
 }
 
 fn take_bytes<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, &'static str> {
-    let Some(len) = take_varint(rest)?.checked_sub(1) else { return Ok(None) };
-    let (bytes, tail) = usize::try_from(len).ok().and_then(|len| rest.split_at_checked(len)).ok_or("ends inside a field")?;
+    let Some(len) = take_varint(rest)?.checked_sub(1) else {
+        return Ok(None);
+    };
+    let (bytes, tail) = usize::try_from(len)
+        .ok()
+        .and_then(|len| rest.split_at_checked(len))
+        .ok_or("ends inside a field")?;
     *rest = tail;
     Ok(Some(bytes))
 }

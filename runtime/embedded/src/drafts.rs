@@ -12,6 +12,8 @@ use crate::codec::{Encoded, Encoder};
 pub(crate) struct Draft {
     pub(crate) partition: Arc<Partition>,
     pub(crate) batch: Encoded,
+    /// Bytes of the batch, also once they have moved on.
+    pub(crate) size: usize,
     /// Numbers of its records in their producer's count; empty when nobody asks.
     pub(crate) sequences: Vec<u64>,
 }
@@ -38,26 +40,46 @@ struct Open {
 
 impl Open {
     fn new(partition: Arc<Partition>, log_append_time: bool) -> Self {
-        Self { partition, log_append_time, encoder: Encoder::new(log_append_time), sequences: Vec::new() }
+        Self {
+            partition,
+            log_append_time,
+            encoder: Encoder::new(log_append_time),
+            sequences: Vec::new(),
+        }
     }
 }
 
 impl Drafts {
     /// Encodes one record; on an error nothing is added.
-    pub(crate) fn push(&mut self, topic: &Topic, record: &RecordView<'_>, sequence: Option<u64>) -> Result<(), LogError> {
-        topic.policy.check_record(&topic.name, record.size(), record.key.is_some())?;
+    pub(crate) fn push(
+        &mut self,
+        topic: &Topic,
+        record: &RecordView<'_>,
+        sequence: Option<u64>,
+    ) -> Result<(), LogError> {
+        topic
+            .policy
+            .check_record(&topic.name, record.size(), record.key.is_some())?;
         let number = match record.partition {
-            -1 => self.partitioner.choose(record.key, topic.partitions.len() as i32),
+            -1 => self
+                .partitioner
+                .choose(record.key, topic.partitions.len() as i32),
             number => number,
         };
-        let partition = usize::try_from(number).ok().and_then(|n| topic.partitions.get(n));
-        let partition = partition.ok_or_else(|| LogError::UnknownTopic(format!("{}-{number}", topic.name)))?;
+        let partition = usize::try_from(number)
+            .ok()
+            .and_then(|n| topic.partitions.get(n));
+        let partition =
+            partition.ok_or_else(|| LogError::UnknownTopic(format!("{}-{number}", topic.name)))?;
         let place = match self.open.get(self.last) {
             Some(open) if open.partition.id == partition.id => self.last,
             _ => match self.places.get(&partition.id) {
                 Some(&place) => place,
                 None => {
-                    self.open.push(Open::new(Arc::clone(partition), topic.policy.log_append_time));
+                    self.open.push(Open::new(
+                        Arc::clone(partition),
+                        topic.policy.log_append_time,
+                    ));
                     self.places.insert(partition.id, self.open.len() - 1);
                     self.open.len() - 1
                 }
@@ -65,11 +87,24 @@ impl Drafts {
         };
         self.last = place;
         let open = &mut self.open[place];
-        let timestamp = if open.log_append_time || record.timestamp == -1 { now_ms() } else { record.timestamp };
-        open.encoder.push(open.encoder.count(), timestamp, record.key, record.value, record.headers());
+        let timestamp = if open.log_append_time || record.timestamp == -1 {
+            now_ms()
+        } else {
+            record.timestamp
+        };
+        open.encoder.push(
+            open.encoder.count(),
+            timestamp,
+            record.key,
+            record.value,
+            record.headers(),
+        );
         open.sequences.extend(sequence);
         if open.encoder.is_full() {
-            let full = std::mem::replace(open, Open::new(Arc::clone(partition), topic.policy.log_append_time));
+            let full = std::mem::replace(
+                open,
+                Open::new(Arc::clone(partition), topic.policy.log_append_time),
+            );
             self.close(full);
         }
         Ok(())
@@ -77,8 +112,14 @@ impl Drafts {
 
     fn close(&mut self, open: Open) {
         if open.encoder.count() > 0 {
-            self.done_bytes += open.encoder.len();
-            self.done.push(Draft { partition: open.partition, batch: open.encoder.finish(), sequences: open.sequences });
+            let size = open.encoder.len();
+            self.done_bytes += size;
+            self.done.push(Draft {
+                partition: open.partition,
+                batch: open.encoder.finish(),
+                size,
+                sequences: open.sequences,
+            });
         }
     }
 

@@ -118,10 +118,24 @@ const KEYS: &[&str] = &[
     "log.cleaner.min.compaction.lag.ms",
 ];
 
-fn set(errors: &mut Vec<String>, key: &str, value: &str, least: i64, most: i64, store: impl FnOnce(i64)) {
+fn set(
+    errors: &mut Vec<String>,
+    key: &str,
+    value: &str,
+    least: i64,
+    most: i64,
+    store: impl FnOnce(i64),
+) {
     match value.parse::<i64>() {
         Ok(number) if (least..=most).contains(&number) => store(number),
-        _ => errors.push(format!("{key}={value}: a whole number from {least}{} is needed", if most == i64::MAX { String::new() } else { format!(" to {most}") })),
+        _ => errors.push(format!(
+            "{key}={value}: a whole number from {least}{} is needed",
+            if most == i64::MAX {
+                String::new()
+            } else {
+                format!(" to {most}")
+            }
+        )),
     }
 }
 
@@ -131,25 +145,57 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<EmbeddedOptions, LogError> {
-        EmbeddedOptions::from_properties(&pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>())
+        EmbeddedOptions::from_properties(
+            &pairs
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect::<Vec<_>>(),
+        )
     }
 
     #[test]
     fn keys_are_obeyed() {
-        let pairs = [("log.dir", "/var/x"), ("log.durability", "process"), ("log.transaction.max.bytes", "2048"), ("log.retention.ms", "-1"), ("rest.port", "1")];
+        let pairs = [
+            ("log.dir", "/var/x"),
+            ("log.durability", "process"),
+            ("log.transaction.max.bytes", "2048"),
+            ("log.retention.ms", "-1"),
+            ("rest.port", "1"),
+        ];
         let options = read(&pairs).unwrap();
         assert_eq!(options.dir, PathBuf::from("/var/x"));
-        assert_eq!((options.durability, options.transaction_max_bytes), (Durability::Process, 2048));
+        assert_eq!(
+            (options.durability, options.transaction_max_bytes),
+            (Durability::Process, 2048)
+        );
         assert_eq!(options.topic_defaults.retention_ms, None);
     }
 
     #[test]
     fn every_wrong_key_is_named_at_once() {
-        let pairs = [("log.dir", "x"), ("log.durability", "maybe"), ("log.max.bytes", "1k"), ("log.segment.bytes", "1"), ("log.retention.ms", "soon"), ("bootstrap.servers", "k:1")];
+        let pairs = [
+            ("log.dir", "x"),
+            ("log.durability", "maybe"),
+            ("log.max.bytes", "1k"),
+            ("log.segment.bytes", "1"),
+            ("log.retention.ms", "soon"),
+            ("bootstrap.servers", "k:1"),
+        ];
         let text = read(&pairs).unwrap_err().to_string();
-        for part in ["log.durability=maybe", "log.max.bytes=1k", "log.segment.bytes is unknown", "log.retention.ms", "bootstrap.servers"] {
+        for part in [
+            "log.durability=maybe",
+            "log.max.bytes=1k",
+            "log.segment.bytes is unknown",
+            "log.retention.ms",
+            "bootstrap.servers",
+        ] {
             assert!(text.contains(part), "{text}");
         }
-        assert!(read(&[]).unwrap_err().to_string().contains("log.dir is missing"));
+        assert!(
+            read(&[])
+                .unwrap_err()
+                .to_string()
+                .contains("log.dir is missing")
+        );
     }
 }

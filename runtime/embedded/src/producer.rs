@@ -21,14 +21,17 @@ pub(crate) struct Deliveries {
 #[derive(Debug, Default)]
 struct State {
     ready: Vec<Delivery>,
+    /// Records and encoded bytes that are queued.
     in_flight: usize,
     in_flight_bytes: usize,
-    /// Topics that are being made, or why they could not be.
-    topics: HashMap<String, Option<LogError>>,
+    /// Topics that are being made (`None`), or why they could not be.
+    topics: HashMap<Arc<str>, Option<LogError>>,
+    /// A topic was made, so `send` can go on.
+    nudged: bool,
 }
 
-/// Bytes of a record in flight beside its own.
-const OVERHEAD: usize = 24;
+/// Records that may be in flight or waiting to be taken.
+const MAX_RECORDS: usize = 100_000;
 
 impl Deliveries {
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
@@ -48,15 +51,190 @@ impl Deliveries {
                     state.ready.push(Delivery { sequence, result });
                 }
                 state.in_flight -= draft.sequences.len();
-            }
-            if state.in_flight == 0 {
-                state.in_flight_bytes = 0;
+                state.in_flight_bytes -= draft.size;
             }
         });
         self.changed.notify_one();
     }
+}
 
-    fn free(&self, bytes: usize) {
-        self.with(|state| state.in_flight_bytes = state.in_flight_bytes.saturating_sub(bytes));
+/// [`Producer`] of the embedded log: encodes in the caller's task, commits in the writer's.
+///
+/// Obeys `buffer.memory` (32 MiB) of a Java producer.
+#[derive(Debug)]
+pub(crate) struct EmbeddedProducer {
+    engine: Arc<Engine>,
+    deliveries: Arc<Deliveries>,
+    drafts: Drafts,
+    buffer_bytes: usize,
+    next: u64,
+}
+
+impl EmbeddedProducer {
+    pub(crate) fn new(engine: Arc<Engine>, options: &ProducerOptions) -> Result<Self, LogError> {
+        engine.writer()?;
+        let buffer_bytes = match options
+            .settings
+            .iter()
+            .rev()
+            .find(|(k, _)| k == "buffer.memory")
+        {
+            None => 32 << 20,
+            Some((_, value)) => value.trim().parse().map_err(|_| {
+                LogError::Config(format!(
+                    "buffer.memory={value}: a number of bytes is needed"
+                ))
+            })?,
+        };
+        Ok(Self {
+            engine,
+            deliveries: Arc::default(),
+            drafts: Drafts::default(),
+            buffer_bytes,
+            next: 0,
+        })
+    }
+
+    /// The topic; `Ok(None)` while it is being made.
+    fn topic(&self, name: &Arc<str>) -> Result<Option<Arc<Topic>>, LogError> {
+        if let Some(topic) = self.engine.shared.catalog.topic(name) {
+            return Ok(Some(topic));
+        }
+        let known = self.deliveries.with(|state| match state.topics.get(name) {
+            Some(outcome) => Some(outcome.clone()),
+            None => state
+                .topics
+                .insert(Arc::clone(name), None)
+                .flatten()
+                .map(Some),
+        });
+        match known {
+            Some(None) => Ok(None),
+            Some(Some(error)) => Err(error),
+            None => {
+                let (deliveries, made) = (Arc::clone(&self.deliveries), Arc::clone(name));
+                let then = move |result: Result<(), LogError>| {
+                    deliveries.with(|state| {
+                        state.topics.remove(&made);
+                        if let Err(error) = result {
+                            state.topics.insert(made, Some(error));
+                        }
+                        state.nudged = true;
+                    });
+                    deliveries.changed.notify_one();
+                };
+                self.engine.make_topic_later(name, then)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn refuse(&mut self, error: LogError) {
+        let sequence = self.next;
+        self.deliveries.with(|state| {
+            state.ready.push(Delivery {
+                sequence,
+                result: Err(error),
+            })
+        });
+        self.deliveries.changed.notify_one();
+    }
+}
+
+#[async_trait::async_trait]
+impl Producer for EmbeddedProducer {
+    fn send(&mut self, batch: &RecordBatch, from: usize) -> Result<usize, LogError> {
+        self.engine.shared.ensure_open()?;
+        let (records, bytes) = self
+            .deliveries
+            .with(|s| (s.in_flight + s.ready.len(), s.in_flight_bytes));
+        let mut topics: Vec<Option<Result<Arc<Topic>, LogError>>> =
+            vec![None; batch.topics().len()];
+        let mut taken = 0;
+        while from + taken < batch.len()
+            && records + taken < MAX_RECORDS
+            && bytes + self.drafts.bytes() < self.buffer_bytes.max(1)
+        {
+            let record = batch.get(from + taken);
+            let topic = &mut topics[batch.record(from + taken).topic.0 as usize];
+            if topic.is_none() {
+                *topic = match self.topic(record.topic) {
+                    Ok(None) => break,
+                    Ok(Some(topic)) => Some(Ok(topic)),
+                    Err(error) => Some(Err(error)),
+                };
+            }
+            let pushed = match topic {
+                Some(Ok(topic)) => self.drafts.push(topic, &record, Some(self.next)),
+                Some(Err(error)) => Err(error.clone()),
+                None => break,
+            };
+            if let Err(error) = pushed {
+                self.refuse(error);
+            }
+            self.next += 1;
+            taken += 1;
+        }
+        for (name, topic) in batch.topics().iter().zip(&topics) {
+            if matches!(topic, Some(Err(_))) {
+                // The next send tries to make the topic again.
+                self.deliveries.with(|state| state.topics.remove(name));
+            }
+        }
+        let drafts = self.drafts.take();
+        if !drafts.is_empty() {
+            self.deliveries.with(|state| {
+                state.in_flight += drafts.iter().map(|d| d.sequences.len()).sum::<usize>();
+                state.in_flight_bytes += drafts.iter().map(|d| d.size).sum::<usize>();
+            });
+            self.engine.writer()?.append_later(
+                Append {
+                    drafts,
+                    ..Append::default()
+                },
+                &self.deliveries,
+            )?;
+        }
+        Ok(taken)
+    }
+
+    fn deliveries(&mut self, out: &mut Vec<Delivery>) {
+        self.deliveries.with(|state| out.append(&mut state.ready));
+    }
+
+    async fn wait(&mut self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        while !self
+            .deliveries
+            .with(|state| std::mem::take(&mut state.nudged) || !state.ready.is_empty())
+        {
+            if timeout_at(deadline, self.deliveries.changed.notified())
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    async fn flush(&mut self, timeout: Duration) -> Result<(), LogError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let in_flight = self.deliveries.with(|state| state.in_flight);
+            if in_flight == 0 {
+                return self.engine.shared.ensure_open();
+            }
+            // A writer that stopped settles nothing any more.
+            self.engine.shared.ensure_open()?;
+            if timeout_at(deadline, self.deliveries.changed.notified())
+                .await
+                .is_err()
+            {
+                return Err(LogError::Timeout(format!(
+                    "{in_flight} records were not written within {} ms",
+                    timeout.as_millis()
+                )));
+            }
+        }
     }
 }

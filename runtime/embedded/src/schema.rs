@@ -67,27 +67,41 @@ pub(crate) fn open_writer(options: &EmbeddedOptions) -> Result<Connection, LogEr
         conn.busy_timeout(Duration::from_secs(5))?;
         conn.set_prepared_statement_cache_capacity(64);
         let version: i64 = conn.query_row("PRAGMA user_version", [], |r| r.get(0))?;
-        let empty: bool = conn.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |r| r.get(0))?;
+        let empty: bool =
+            conn.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |r| r.get(0))?;
         if empty {
             conn.execute_batch("PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL;")?;
         }
         let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0))?;
-        let synchronous = if options.durability == Durability::Fsync { "FULL" } else { "NORMAL" };
+        let synchronous = if options.durability == Durability::Fsync {
+            "FULL"
+        } else {
+            "NORMAL"
+        };
         conn.execute_batch(&format!("PRAGMA synchronous = {synchronous}; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;"))?;
         if empty {
-            conn.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))?;
+            conn.execute_batch(&format!(
+                "BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
+            ))?;
         } else if version == VERSION {
             conn.execute("DELETE FROM staged", [])?;
         }
         if let Some(most) = options.max_bytes {
             let page_size: i64 = conn.query_row("PRAGMA page_size", [], |r| r.get(0))?;
-            conn.query_row(&format!("PRAGMA max_page_count = {}", most as i64 / page_size), [], |_| Ok(()))?;
+            conn.query_row(
+                &format!("PRAGMA max_page_count = {}", most as i64 / page_size),
+                [],
+                |_| Ok(()),
+            )?;
         }
         Ok((conn, mode))
     };
     let (conn, mode) = open().map_err(|e| from_sqlite(e, "opening it", dir))?;
     if !mode.eq_ignore_ascii_case("wal") {
-        return Err(LogError::Config(format!("{} cannot use write-ahead logging (journal mode is {mode}): log.dir must be on a local file system", dir.display())));
+        return Err(LogError::Config(format!(
+            "{} cannot use write-ahead logging (journal mode is {mode}): log.dir must be on a local file system",
+            dir.display()
+        )));
     }
     check_layout(&conn, dir)?;
     Ok(conn)
@@ -108,7 +122,9 @@ pub(crate) fn open_reader(dir: &Path) -> Result<Connection, LogError> {
 
 /// Refuses a file of another layout.
 pub(crate) fn check_layout(conn: &Connection, dir: &Path) -> Result<(), LogError> {
-    let version: i64 = conn.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(|e| from_sqlite(e, "reading its version", dir))?;
+    let version: i64 = conn
+        .query_row("PRAGMA user_version", [], |r| r.get(0))
+        .map_err(|e| from_sqlite(e, "reading its version", dir))?;
     match version == VERSION {
         true => Ok(()),
         false => Err(LogError::Config(format!(
@@ -120,19 +136,32 @@ pub(crate) fn check_layout(conn: &Connection, dir: &Path) -> Result<(), LogError
 
 /// The id that the log got when it was made.
 pub(crate) fn cluster_id(conn: &Connection, dir: &Path) -> Result<String, LogError> {
-    conn.query_row("SELECT value FROM meta WHERE name = 'cluster_id'", [], |r| r.get(0)).map_err(|e| from_sqlite(e, "reading its id", dir))
+    conn.query_row(
+        "SELECT value FROM meta WHERE name = 'cluster_id'",
+        [],
+        |r| r.get(0),
+    )
+    .map_err(|e| from_sqlite(e, "reading its id", dir))
 }
 
 /// Settings as they stand in `topic.configs`: one `name=value` a line.
 pub(crate) fn settings_text(settings: &ClientSettings) -> Result<String, LogError> {
-    if let Some((key, _)) = settings.iter().find(|(k, v)| k.contains(['=', '\n']) || v.contains('\n')) {
-        return Err(LogError::Config(format!("topic setting '{key}': neither a line break nor '=' in the name is allowed")));
+    if let Some((key, _)) = settings
+        .iter()
+        .find(|(k, v)| k.contains(['=', '\n']) || v.contains('\n'))
+    {
+        return Err(LogError::Config(format!(
+            "topic setting '{key}': neither a line break nor '=' in the name is allowed"
+        )));
     }
     Ok(settings.iter().map(|(k, v)| format!("{k}={v}\n")).collect())
 }
 
 fn parse_settings(text: &str) -> ClientSettings {
-    text.lines().filter_map(|l| l.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    text.lines()
+        .filter_map(|l| l.split_once('='))
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect()
 }
 
 /// A partition as it stands in `part`.
@@ -144,13 +173,26 @@ pub(crate) struct PartitionRow {
 }
 
 /// All topics that are not deleted, with the partitions' bounds. One read transaction.
-pub(crate) fn load_topics(conn: &Connection, defaults: &TopicPolicy, dir: &Path) -> Result<Vec<(Topic, Vec<PartitionRow>)>, LogError> {
+pub(crate) fn load_topics(
+    conn: &Connection,
+    defaults: &TopicPolicy,
+    dir: &Path,
+) -> Result<Vec<(Topic, Vec<PartitionRow>)>, LogError> {
     type Row = (i64, String, String, PartitionRow);
     let rows = || -> rusqlite::Result<Vec<Row>> {
         let sql = "SELECT t.id, t.name, t.configs, p.id, p.log_start, p.log_end FROM topic t JOIN part p ON p.topic = t.id WHERE t.state = 0 ORDER BY t.id, p.n";
         let mut statement = conn.prepare(sql)?;
         let rows = statement.query_map(params![], |r| {
-            Ok((r.get(0)?, r.get(1)?, r.get(2)?, PartitionRow { id: r.get(3)?, start: r.get(4)?, end: r.get(5)? }))
+            Ok((
+                r.get(0)?,
+                r.get(1)?,
+                r.get(2)?,
+                PartitionRow {
+                    id: r.get(3)?,
+                    start: r.get(4)?,
+                    end: r.get(5)?,
+                },
+            ))
         })?;
         rows.collect()
     };
@@ -158,11 +200,21 @@ pub(crate) fn load_topics(conn: &Connection, defaults: &TopicPolicy, dir: &Path)
     for (id, name, configs, row) in rows().map_err(|e| from_sqlite(e, "reading its topics", dir))? {
         if topics.last().is_none_or(|(t, _)| t.id != id) {
             let policy = defaults.with(&parse_settings(&configs))?;
-            topics.push((Topic { name: Arc::from(name), id, policy, partitions: Vec::new() }, Vec::new()));
+            topics.push((
+                Topic {
+                    name: Arc::from(name),
+                    id,
+                    policy,
+                    partitions: Vec::new(),
+                },
+                Vec::new(),
+            ));
         }
         if let Some((topic, rows)) = topics.last_mut() {
             let name = TopicPartition::new(Arc::clone(&topic.name), topic.partitions.len() as i32);
-            topic.partitions.push(Arc::new(Partition::new(name, row.id, row.start, row.end)));
+            topic
+                .partitions
+                .push(Arc::new(Partition::new(name, row.id, row.start, row.end)));
             rows.push(row);
         }
     }
@@ -170,7 +222,11 @@ pub(crate) fn load_topics(conn: &Connection, defaults: &TopicPolicy, dir: &Path)
 }
 
 /// Fills an empty catalogue.
-pub(crate) fn load_catalog(conn: &Connection, defaults: &TopicPolicy, dir: &Path) -> Result<Catalog, LogError> {
+pub(crate) fn load_catalog(
+    conn: &Connection,
+    defaults: &TopicPolicy,
+    dir: &Path,
+) -> Result<Catalog, LogError> {
     let catalog = Catalog::default();
     for (topic, _) in load_topics(conn, defaults, dir)? {
         catalog.insert(Arc::new(topic));
@@ -184,8 +240,16 @@ mod tests {
 
     #[test]
     fn the_linked_sqlite_does_not_lose_commits() {
-        assert!(rusqlite::version_number() >= LEAST_SQLITE, "SQLite {}", rusqlite::version());
-        assert!(libsqlite3_sys::SQLITE_VERSION_NUMBER >= LEAST_SQLITE, "bindings for {}", libsqlite3_sys::SQLITE_VERSION_NUMBER);
+        assert!(
+            rusqlite::version_number() >= LEAST_SQLITE,
+            "SQLite {}",
+            rusqlite::version()
+        );
+        assert!(
+            libsqlite3_sys::SQLITE_VERSION_NUMBER >= LEAST_SQLITE,
+            "bindings for {}",
+            libsqlite3_sys::SQLITE_VERSION_NUMBER
+        );
     }
 
     #[test]

@@ -26,7 +26,14 @@ impl Shared {
     pub(crate) fn new(options: EmbeddedOptions, catalog: Catalog) -> Self {
         let coordinator = Arc::new(Coordinator::default());
         coordinator.set_topics(catalog.sizes());
-        Self { options, catalog, coordinator, tail: Tail::new(TAIL_BYTES), poison: OnceLock::new(), closed: AtomicBool::new(false) }
+        Self {
+            options,
+            catalog,
+            coordinator,
+            tail: Tail::new(TAIL_BYTES),
+            poison: OnceLock::new(),
+            closed: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn ensure_open(&self) -> Result<(), LogError> {

@@ -21,7 +21,10 @@ struct State {
 
 impl Tail {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity, state: Mutex::default() }
+        Self {
+            capacity,
+            state: Mutex::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -37,7 +40,9 @@ impl Tail {
             state.batches.entry(partition).or_default().push_back(batch);
         }
         while state.bytes > self.capacity {
-            let Some(oldest) = state.order.pop_front() else { break };
+            let Some(oldest) = state.order.pop_front() else {
+                break;
+            };
             if let Some(batch) = state.batches.get_mut(&oldest).and_then(VecDeque::pop_front) {
                 state.bytes -= batch.data.len();
             }
@@ -54,7 +59,13 @@ impl Tail {
     }
 
     /// Batches from the one with offset `from` on, at least one and within `bytes` and `records`; `None` when `from` is older than what is kept.
-    pub(crate) fn get(&self, partition: i64, from: i64, bytes: usize, records: usize) -> Option<Vec<StoredBatch>> {
+    pub(crate) fn get(
+        &self,
+        partition: i64,
+        from: i64,
+        bytes: usize,
+        records: usize,
+    ) -> Option<Vec<StoredBatch>> {
         let state = self.lock();
         let batches = state.batches.get(&partition)?;
         if batches.front()?.base > from {

@@ -23,6 +23,8 @@ const GROUP_REQUESTS: usize = 256;
 const GROUP_BYTES: usize = 8 << 20;
 /// Beyond this the WAL is rewound with readers held off for a moment. Ordinary checkpoints keep it near 16 MiB.
 const WAL_LIMIT: u64 = 64 << 20;
+/// How many bytes are written between two looks at the WAL's size.
+const WAL_LOOK: usize = 8 << 20;
 
 /// Proof that a producer is the newest with its transactional id.
 #[derive(Debug, Clone)]
@@ -54,8 +56,16 @@ type Positions = Vec<Option<i64>>;
 
 enum Work {
     Append(Append, Done),
-    Commit { member: MemberRef, offsets: Vec<(TopicPartition, i64)>, done: oneshot::Sender<Result<(), LogError>> },
-    Committed { group: String, partitions: Vec<TopicPartition>, done: oneshot::Sender<Result<Positions, LogError>> },
+    Commit {
+        member: MemberRef,
+        offsets: Vec<(TopicPartition, i64)>,
+        done: oneshot::Sender<Result<(), LogError>>,
+    },
+    Committed {
+        group: String,
+        partitions: Vec<TopicPartition>,
+        done: oneshot::Sender<Result<Positions, LogError>>,
+    },
     /// Work with a transaction of its own.
     Alone(Alone),
     Stop,
@@ -83,39 +93,79 @@ impl WriterHandle {
         self.queue.send(work).map_err(|_| self.shared.reason())
     }
 
-    async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<Result<T, LogError>>) -> Work) -> Result<T, LogError> {
+    async fn ask<T>(
+        &self,
+        make: impl FnOnce(oneshot::Sender<Result<T, LogError>>) -> Work,
+    ) -> Result<T, LogError> {
         let (done, answer) = oneshot::channel();
         self.send(make(done))?;
         answer.await.unwrap_or_else(|_| Err(self.shared.reason()))
     }
 
     pub(crate) async fn append(&self, append: Append) -> Result<(), LogError> {
-        self.ask(|done| Work::Append(append, Done::Reply(done))).await
+        self.ask(|done| Work::Append(append, Done::Reply(done)))
+            .await
     }
 
     /// Queues an append whose outcome goes to `deliveries`.
-    pub(crate) fn append_later(&self, append: Append, deliveries: &Arc<Deliveries>) -> Result<(), LogError> {
-        self.send(Work::Append(append, Done::Deliveries(Arc::clone(deliveries))))
+    pub(crate) fn append_later(
+        &self,
+        append: Append,
+        deliveries: &Arc<Deliveries>,
+    ) -> Result<(), LogError> {
+        self.send(Work::Append(
+            append,
+            Done::Deliveries(Arc::clone(deliveries)),
+        ))
     }
 
-    pub(crate) async fn commit(&self, member: MemberRef, offsets: Vec<(TopicPartition, i64)>) -> Result<(), LogError> {
-        self.ask(|done| Work::Commit { member, offsets, done }).await
+    pub(crate) async fn commit(
+        &self,
+        member: MemberRef,
+        offsets: Vec<(TopicPartition, i64)>,
+    ) -> Result<(), LogError> {
+        self.ask(|done| Work::Commit {
+            member,
+            offsets,
+            done,
+        })
+        .await
     }
 
-    pub(crate) async fn committed(&self, group: String, partitions: Vec<TopicPartition>) -> Result<Positions, LogError> {
-        self.ask(|done| Work::Committed { group, partitions, done }).await
+    pub(crate) async fn committed(
+        &self,
+        group: String,
+        partitions: Vec<TopicPartition>,
+    ) -> Result<Positions, LogError> {
+        self.ask(|done| Work::Committed {
+            group,
+            partitions,
+            done,
+        })
+        .await
     }
 
     /// Has the writer run `work` between two groups.
-    pub(crate) async fn alone<T: Send + 'static>(&self, work: impl FnOnce(&mut Writer) -> Result<T, LogError> + Send + 'static) -> Result<T, LogError> {
-        self.ask(|done| Work::Alone(Box::new(move |writer| drop(done.send(work(writer)))))).await
+    pub(crate) async fn alone<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        self.ask(|done| Work::Alone(Box::new(move |writer| drop(done.send(work(writer))))))
+            .await
     }
 
     /// [`alone`](Self::alone) for a thread of our own.
-    pub(crate) fn alone_blocking<T: Send + 'static>(&self, work: impl FnOnce(&mut Writer) -> Result<T, LogError> + Send + 'static) -> Result<T, LogError> {
+    pub(crate) fn alone_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
         let (done, answer) = oneshot::channel();
-        self.send(Work::Alone(Box::new(move |writer| drop(done.send(work(writer))))))?;
-        answer.blocking_recv().unwrap_or_else(|_| Err(self.shared.reason()))
+        self.send(Work::Alone(Box::new(move |writer| {
+            drop(done.send(work(writer)))
+        })))?;
+        answer
+            .blocking_recv()
+            .unwrap_or_else(|_| Err(self.shared.reason()))
     }
 
     /// [`alone`](Self::alone) for a caller that does not wait: `then` hears the outcome.
@@ -141,7 +191,7 @@ pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     /// Newest epoch of each transactional id that this process has initialised.
     pub(crate) epochs: HashMap<Arc<str>, i64>,
-    groups_since_wal_check: u32,
+    bytes_since_wal_look: usize,
 }
 
 /// What a group has done to a partition so far.
@@ -166,10 +216,20 @@ enum Outcome {
 }
 
 /// Starts the thread.
-pub(crate) fn start(conn: Connection, shared: Arc<Shared>) -> std::io::Result<(WriterHandle, JoinHandle<()>)> {
+pub(crate) fn start(
+    conn: Connection,
+    shared: Arc<Shared>,
+) -> std::io::Result<(WriterHandle, JoinHandle<()>)> {
     let (queue, requests) = channel();
-    let mut writer = Writer { conn, shared: Arc::clone(&shared), epochs: HashMap::new(), groups_since_wal_check: 0 };
-    let thread = std::thread::Builder::new().name("millrace-log-writer".into()).spawn(move || writer.run(&requests))?;
+    let mut writer = Writer {
+        conn,
+        shared: Arc::clone(&shared),
+        epochs: HashMap::new(),
+        bytes_since_wal_look: 0,
+    };
+    let thread = std::thread::Builder::new()
+        .name("millrace-log-writer".into())
+        .spawn(move || writer.run(&requests))?;
     Ok((WriterHandle { queue, shared }, thread))
 }
 
@@ -215,15 +275,23 @@ impl Writer {
     }
 
     /// Runs `work` in a transaction of its own: committed when it returns `Ok`, else nothing has happened.
-    pub(crate) fn transaction<T>(&mut self, doing: &str, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LogError> {
+    pub(crate) fn transaction<T>(
+        &mut self,
+        doing: &str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LogError> {
         self.shared.ensure_open()?;
         let result = self.in_transaction(work);
         result.map_err(|e| self.fail(e, doing))
     }
 
-    fn in_transaction<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    fn in_transaction<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
         self.conn.execute_batch("BEGIN IMMEDIATE")?;
-        let result = work(&self.conn).and_then(|value| self.conn.execute_batch("COMMIT").map(|()| value));
+        let result =
+            work(&self.conn).and_then(|value| self.conn.execute_batch("COMMIT").map(|()| value));
         if result.is_err() && !self.conn.is_autocommit() {
             // SQLite has rolled back by itself after most errors; a second failure adds nothing to the first.
             let _ = self.conn.execute_batch("ROLLBACK");
@@ -249,7 +317,8 @@ impl Writer {
                     }
                 }
             }
-            let mut update = conn.prepare_cached("UPDATE part SET log_end = ?2, bytes = bytes + ?3 WHERE id = ?1")?;
+            let mut update = conn
+                .prepare_cached("UPDATE part SET log_end = ?2, bytes = bytes + ?3 WHERE id = ?1")?;
             for (id, grown) in &growth {
                 update.execute(params![id, grown.end, grown.bytes as i64])?;
             }
@@ -258,76 +327,130 @@ impl Writer {
         match result {
             Ok(()) => {
                 for (id, grown) in growth {
+                    self.bytes_since_wal_look += grown.bytes;
                     match grown.unseen {
                         true => self.shared.tail.forget(id),
                         false => self.shared.tail.append(id, grown.batches),
                     }
                     grown.partition.set_end(grown.end);
                 }
-                outcomes.into_iter().for_each(|outcome| outcome.finish(None));
+                outcomes
+                    .into_iter()
+                    .for_each(|outcome| outcome.finish(None));
                 self.bound_wal();
             }
             Err(error) => {
                 let error = self.fail(error, "writing");
-                outcomes.into_iter().for_each(|outcome| outcome.finish(Some(&error)));
-                failed.into_iter().chain(waiting).for_each(|work| refuse(work, &error));
+                outcomes
+                    .into_iter()
+                    .for_each(|outcome| outcome.finish(Some(&error)));
+                failed
+                    .into_iter()
+                    .chain(waiting)
+                    .for_each(|work| refuse(work, &error));
             }
         }
     }
 
     /// Does one request inside the group's transaction. What concerns only the request (fenced, unknown topic) is found before anything is written and stands in
     /// its outcome; an SQLite error ends the group.
-    fn apply(&self, conn: &Connection, work: Work, growth: &mut Growth) -> Result<Outcome, (Work, rusqlite::Error)> {
+    fn apply(
+        &self,
+        conn: &Connection,
+        work: Work,
+        growth: &mut Growth,
+    ) -> Result<Outcome, (Work, rusqlite::Error)> {
         match work {
             Work::Append(mut append, done) => {
-                if let Err(error) = self.check_append(&append, growth) {
-                    return Ok(Outcome::Append(done, append.drafts, Err(error)));
-                }
-                match write_append(conn, &mut append, growth) {
+                let offset_ids = match self.check_append(&append, growth) {
+                    Ok(ids) => ids,
+                    Err(error) => return Ok(Outcome::Append(done, append.drafts, Err(error))),
+                };
+                match write_append(conn, &mut append, &offset_ids, growth) {
                     Ok(bases) => Ok(Outcome::Append(done, append.drafts, Ok(bases))),
                     Err(error) => Err((Work::Append(append, done), error)),
                 }
             }
-            Work::Commit { member, offsets, done } => {
-                let result = self.shared.coordinator.check_owner(&member, offsets.iter().map(|(p, _)| p));
-                let result = result.and_then(|()| self.partition_ids(offsets.iter().map(|(p, _)| p)));
+            Work::Commit {
+                member,
+                offsets,
+                done,
+            } => {
+                let result = self
+                    .shared
+                    .coordinator
+                    .check_owner(&member, offsets.iter().map(|(p, _)| p));
+                let result =
+                    result.and_then(|()| self.partition_ids(offsets.iter().map(|(p, _)| p)));
                 let ids = match result {
                     Ok(ids) => ids,
                     Err(error) => return Ok(Outcome::Commit(done, Err(error))),
                 };
-                let written = ids.iter().zip(&offsets).try_for_each(|(id, (_, offset))| put_offset(conn, &member.group, *id, *offset));
+                let written = ids.iter().zip(&offsets).try_for_each(|(id, (_, offset))| {
+                    put_offset(conn, &member.group, *id, *offset)
+                });
                 match written {
                     Ok(()) => Ok(Outcome::Commit(done, Ok(()))),
-                    Err(error) => Err((Work::Commit { member, offsets, done }, error)),
+                    Err(error) => Err((
+                        Work::Commit {
+                            member,
+                            offsets,
+                            done,
+                        },
+                        error,
+                    )),
                 }
             }
-            Work::Committed { group, partitions, done } => {
-                let read = partitions.iter().map(|p| match self.shared.catalog.partition(p) {
-                    Ok(partition) => get_offset(conn, &group, partition.id),
-                    Err(_) => Ok(None),
-                });
+            Work::Committed {
+                group,
+                partitions,
+                done,
+            } => {
+                let read = partitions
+                    .iter()
+                    .map(|p| match self.shared.catalog.partition(p) {
+                        Ok(partition) => get_offset(conn, &group, partition.id),
+                        Err(_) => Ok(None),
+                    });
                 match read.collect::<rusqlite::Result<Positions>>() {
                     Ok(positions) => Ok(Outcome::Committed(done, positions)),
-                    Err(error) => Err((Work::Committed { group, partitions, done }, error)),
+                    Err(error) => Err((
+                        Work::Committed {
+                            group,
+                            partitions,
+                            done,
+                        },
+                        error,
+                    )),
                 }
             }
             work @ (Work::Alone(_) | Work::Stop) => Err((work, rusqlite::Error::InvalidQuery)),
         }
     }
 
-    fn check_append(&self, append: &Append, growth: &Growth) -> Result<(), LogError> {
+    /// Whether the request can be done; the partition ids of its positions.
+    fn check_append(&self, append: &Append, growth: &Growth) -> Result<Vec<i64>, LogError> {
         if let Some(epoch) = &append.epoch {
             self.check_epoch(epoch)?;
         }
-        for partition in append.staged.iter().chain(append.drafts.iter().map(|d| &d.partition)) {
+        for partition in append
+            .staged
+            .iter()
+            .chain(append.drafts.iter().map(|d| &d.partition))
+        {
             if partition.is_deleted() {
                 return Err(LogError::UnknownTopic(partition.name.to_string()));
             }
-            if growth.get(&partition.id).map_or(partition.end(), |g| g.end) >= MAX_OFFSET - (1 << 32) {
-                return Err(LogError::fatal(format!("partition {} has used up its offsets", partition.name)));
+            if growth.get(&partition.id).map_or(partition.end(), |g| g.end)
+                >= MAX_OFFSET - (1 << 32)
+            {
+                return Err(LogError::fatal(format!(
+                    "partition {} has used up its offsets",
+                    partition.name
+                )));
             }
         }
-        self.partition_ids(append.offsets.iter().map(|(_, p, _)| p)).map(|_| ())
+        self.partition_ids(append.offsets.iter().map(|(_, p, _)| p))
     }
 
     /// I4: a producer that was taken over writes nothing more.
@@ -343,20 +466,28 @@ impl Writer {
         }
     }
 
-    fn partition_ids<'a>(&self, names: impl Iterator<Item = &'a TopicPartition>) -> Result<Vec<i64>, LogError> {
-        names.map(|name| self.shared.catalog.partition(name).map(|p| p.id)).collect()
+    fn partition_ids<'a>(
+        &self,
+        names: impl Iterator<Item = &'a TopicPartition>,
+    ) -> Result<Vec<i64>, LogError> {
+        names
+            .map(|name| self.shared.catalog.partition(name).map(|p| p.id))
+            .collect()
     }
 
     /// Readers that come one after the other without a break keep SQLite from rewinding the WAL; then it has to be told.
     fn bound_wal(&mut self) {
-        self.groups_since_wal_check += 1;
-        if self.groups_since_wal_check < 32 {
+        if self.bytes_since_wal_look < WAL_LOOK {
             return;
         }
-        self.groups_since_wal_check = 0;
+        self.bytes_since_wal_look = 0;
         let wal = self.shared.options.dir.join(format!("{FILE}-wal"));
         if std::fs::metadata(wal).is_ok_and(|m| m.len() > WAL_LIMIT) {
-            let rewound = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get::<_, i64>(0));
+            let rewound = self
+                .conn
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| {
+                    r.get::<_, i64>(0)
+                });
             match rewound {
                 Ok(0) => {}
                 Ok(_) => tracing::debug!("the WAL could not be rewound: a reader was busy"),
@@ -367,33 +498,58 @@ impl Writer {
 }
 
 /// Assigns offsets and inserts. I5: positions are rows of the same transaction.
-fn write_append(conn: &Connection, append: &mut Append, growth: &mut Growth) -> rusqlite::Result<Vec<i64>> {
+fn write_append(
+    conn: &Connection,
+    append: &mut Append,
+    offset_ids: &[i64],
+    growth: &mut Growth,
+) -> rusqlite::Result<Vec<i64>> {
     if let (Some(epoch), false) = (&append.epoch, append.staged.is_empty()) {
         move_staged(conn, epoch.pid, &append.staged, growth)?;
     }
-    let mut insert = conn.prepare_cached("INSERT INTO batch(id, last, max_ts, count, data) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut insert = conn.prepare_cached(
+        "INSERT INTO batch(id, last, max_ts, count, data) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
     let mut bases = Vec::with_capacity(append.drafts.len());
     for draft in &mut append.drafts {
         let grown = grow(growth, &draft.partition);
         let base = grown.end;
         let last = base + i64::from(draft.batch.last_delta);
-        insert.execute(params![row_id(draft.partition.id, base), last, draft.batch.max_timestamp, draft.batch.count, draft.batch.data])?;
+        insert.execute(params![
+            row_id(draft.partition.id, base),
+            last,
+            draft.batch.max_timestamp,
+            draft.batch.count,
+            draft.batch.data
+        ])?;
         grown.end = last + 1;
         grown.bytes += draft.batch.data.len();
-        grown.batches.push(StoredBatch { base, last, data: std::mem::take(&mut draft.batch.data).into() });
+        grown.batches.push(StoredBatch {
+            base,
+            last,
+            data: std::mem::take(&mut draft.batch.data).into(),
+        });
         bases.push(base);
     }
-    for (group, partition, offset) in &append.offsets {
-        let id = partition_row(conn, partition)?;
-        put_offset(conn, group, id, *offset)?;
+    for ((group, _, offset), id) in append.offsets.iter().zip(offset_ids) {
+        put_offset(conn, group, *id, *offset)?;
     }
     Ok(bases)
 }
 
 /// Gives the batches that wait in `staged` their offsets.
-fn move_staged(conn: &Connection, pid: i64, partitions: &[Arc<Partition>], growth: &mut Growth) -> rusqlite::Result<()> {
-    let mut select = conn.prepare_cached("SELECT id, last_delta, length(data) FROM staged WHERE pid = ?1 ORDER BY id")?;
-    let rows = select.query_map([pid], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect::<rusqlite::Result<Vec<(i64, i64, i64)>>>()?;
+fn move_staged(
+    conn: &Connection,
+    pid: i64,
+    partitions: &[Arc<Partition>],
+    growth: &mut Growth,
+) -> rusqlite::Result<()> {
+    let mut select = conn.prepare_cached(
+        "SELECT id, last_delta, length(data) FROM staged WHERE pid = ?1 ORDER BY id",
+    )?;
+    let rows = select
+        .query_map([pid], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+        .collect::<rusqlite::Result<Vec<(i64, i64, i64)>>>()?;
     let mut insert = conn.prepare_cached("INSERT INTO batch(id, last, max_ts, count, data) SELECT ?1, ?2, max_ts, count, data FROM staged WHERE id = ?3")?;
     for ((id, last_delta, bytes), partition) in rows.into_iter().zip(partitions) {
         let grown = grow(growth, partition);
@@ -403,7 +559,8 @@ fn move_staged(conn: &Connection, pid: i64, partitions: &[Arc<Partition>], growt
         grown.bytes += bytes as usize;
         grown.unseen = true;
     }
-    conn.prepare_cached("DELETE FROM staged WHERE pid = ?1")?.execute([pid])?;
+    conn.prepare_cached("DELETE FROM staged WHERE pid = ?1")?
+        .execute([pid])?;
     Ok(())
 }
 
@@ -417,16 +574,23 @@ fn grow<'g>(growth: &'g mut Growth, partition: &Arc<Partition>) -> &'g mut Grown
     })
 }
 
-fn partition_row(conn: &Connection, partition: &TopicPartition) -> rusqlite::Result<i64> {
-    conn.prepare_cached("SELECT p.id FROM part p JOIN topic t ON t.id = p.topic WHERE t.name = ?1 AND p.n = ?2")?
-        .query_row(params![&*partition.topic, partition.partition], |r| r.get(0))
-}
-
 /// Stores a position.
-pub(crate) fn put_offset(conn: &Connection, group: &str, partition: i64, offset: i64) -> rusqlite::Result<()> {
+pub(crate) fn put_offset(
+    conn: &Connection,
+    group: &str,
+    partition: i64,
+    offset: i64,
+) -> rusqlite::Result<()> {
     let sql = "INSERT INTO group_offset(grp, part, offset, ts) VALUES (?1, ?2, ?3, ?4)
                ON CONFLICT(grp, part) DO UPDATE SET offset = excluded.offset, ts = excluded.ts";
-    conn.prepare_cached(sql)?.execute(params![group, partition, offset, millrace_log::local::now_ms()]).map(|_| ())
+    conn.prepare_cached(sql)?
+        .execute(params![
+            group,
+            partition,
+            offset,
+            millrace_log::local::now_ms()
+        ])
+        .map(|_| ())
 }
 
 fn get_offset(conn: &Connection, group: &str, partition: i64) -> rusqlite::Result<Option<i64>> {
@@ -439,10 +603,16 @@ impl Outcome {
     /// Tells whoever asked; `failed` is why the group was not written. A caller that is gone does not hear it.
     fn finish(self, failed: Option<&LogError>) {
         match self {
-            Self::Append(Done::Reply(done), _, result) => drop(done.send(failed.cloned().map_or(result.map(|_| ()), Err))),
-            Self::Append(Done::Deliveries(deliveries), drafts, result) => deliveries.settle(&drafts, failed.cloned().map_or(result, Err)),
+            Self::Append(Done::Reply(done), _, result) => {
+                drop(done.send(failed.cloned().map_or(result.map(|_| ()), Err)))
+            }
+            Self::Append(Done::Deliveries(deliveries), drafts, result) => {
+                deliveries.settle(&drafts, failed.cloned().map_or(result, Err))
+            }
             Self::Commit(done, result) => drop(done.send(failed.cloned().map_or(result, Err))),
-            Self::Committed(done, positions) => drop(done.send(failed.cloned().map_or(Ok(positions), Err))),
+            Self::Committed(done, positions) => {
+                drop(done.send(failed.cloned().map_or(Ok(positions), Err)))
+            }
         }
     }
 }
@@ -451,7 +621,9 @@ impl Outcome {
 fn refuse(work: Work, error: &LogError) {
     match work {
         Work::Append(append, Done::Reply(done)) => drop((append, done.send(Err(error.clone())))),
-        Work::Append(append, Done::Deliveries(deliveries)) => deliveries.settle(&append.drafts, Err(error.clone())),
+        Work::Append(append, Done::Deliveries(deliveries)) => {
+            deliveries.settle(&append.drafts, Err(error.clone()))
+        }
         Work::Commit { done, .. } => drop(done.send(Err(error.clone()))),
         Work::Committed { done, .. } => drop(done.send(Err(error.clone()))),
         Work::Alone(_) | Work::Stop => {}

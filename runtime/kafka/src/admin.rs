@@ -9,6 +9,7 @@ use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableT
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
 use kafka_protocol::messages::{
     BrokerId, ConsumerGroupDescribeRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest, DescribeGroupsRequest, GroupId, ListOffsetsRequest,
@@ -119,6 +120,30 @@ impl KafkaAdmin {
             }
         }
         Ok(())
+    }
+
+    /// Returns once no transaction holds back the positions of `group` for `partitions`.
+    pub(crate) async fn await_stable(&self, group: &str, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        self.open()?;
+        let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+        for p in partitions {
+            topics.entry(&*p.topic).or_default().push(p.partition);
+        }
+        let topics = topics
+            .into_iter()
+            .map(|(name, partitions)| OffsetFetchRequestTopic::default().with_name(topic_name(name)).with_partition_indexes(partitions))
+            .collect();
+        let request = OffsetFetchRequest::default().with_group_id(group_id(group)).with_topics(Some(topics)).with_require_stable(true);
+        let what = format!("cannot read the offsets of group '{group}'");
+        self.raw
+            .send(Target::Coordinator(group), 7, &request, |response| {
+                let codes = response.topics.iter().flat_map(|t| t.partitions.iter().map(|p| p.error_code));
+                match std::iter::once(response.error_code).chain(codes).find(|code| *code != 0) {
+                    Some(code) => Err(from_response(&what, code, None)),
+                    None => Ok(()),
+                }
+            })
+            .await
     }
 
     async fn wait_until_visible(&self, name: &str, present: bool) -> Result<(), LogError> {

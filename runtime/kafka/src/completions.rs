@@ -1,16 +1,20 @@
 //! What became of sent records: written by librdkafka's delivery reports, read by the producer.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use millrace_log::{Delivery, LogError};
+use millrace_log::{Admin as _, Delivery, LogError};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use crate::admin::KafkaAdmin;
 use crate::errors::from_code;
 use crate::threads::Stop;
 
@@ -43,6 +47,38 @@ pub(crate) enum Keep {
     FirstFailure,
 }
 
+/// Asks for a topic's `max.message.bytes` when a broker refused something: only then does it matter, and the answer is kept for a while, because the refusal of one batch
+/// concerns thousands of records.
+#[derive(Debug, Clone)]
+pub(crate) struct TopicLimits {
+    admin: Arc<KafkaAdmin>,
+    runtime: Handle,
+    known: Arc<Mutex<HashMap<String, (Instant, Option<usize>)>>>,
+}
+
+impl TopicLimits {
+    const KEPT: Duration = Duration::from_secs(5);
+
+    /// To be made on a thread of tokio.
+    pub(crate) fn new(admin: Arc<KafkaAdmin>) -> Self {
+        Self { admin, runtime: Handle::current(), known: Arc::default() }
+    }
+
+    /// Blocks; called on the producer's own thread.
+    fn max_message_bytes(&self, topic: &str) -> Option<usize> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, limit)) = known.get(topic)
+            && at.elapsed() < Self::KEPT
+        {
+            return *limit;
+        }
+        let settings = self.runtime.block_on(async { tokio::time::timeout(Self::KEPT, self.admin.topic_settings(topic)).await });
+        let limit = settings.ok()?.ok()?.into_iter().find(|(key, _)| key == "max.message.bytes").and_then(|(_, value)| value.parse().ok());
+        known.insert(topic.to_owned(), (Instant::now(), limit));
+        limit
+    }
+}
+
 /// The context of one producer.
 #[derive(Debug)]
 pub(crate) struct Completions {
@@ -59,10 +95,11 @@ pub(crate) struct Completions {
     /// Fired when nothing is in flight, and for every record with [`Keep::FirstFailure`].
     progress: Notify,
     stopped: AtomicBool,
+    topics: TopicLimits,
 }
 
 impl Completions {
-    pub(crate) fn new(keep: Keep, limit: usize) -> Self {
+    pub(crate) fn new(keep: Keep, limit: usize, topics: TopicLimits) -> Self {
         Self {
             keep,
             limit,
@@ -72,6 +109,25 @@ impl Completions {
             ready: Notify::new(),
             progress: Notify::new(),
             stopped: AtomicBool::new(false),
+            topics,
+        }
+    }
+
+    /// Why a record of `size` bytes for `topic` was not written.
+    pub(crate) fn refusal(&self, code: RDKafkaErrorCode, topic: &str, size: usize) -> LogError {
+        match code {
+            RDKafkaErrorCode::MessageSizeTooLarge if size > self.limit => LogError::RecordTooLarge { topic: topic.to_owned(), size, limit: self.limit },
+            // The broker refuses a whole batch. The one that is too large is told apart from those that only were in its company.
+            RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge => match self.topics.max_message_bytes(topic) {
+                Some(limit) if size > limit => LogError::RecordTooLarge { topic: topic.to_owned(), size, limit },
+                limit => LogError::Config(format!(
+                    "the broker refuses a batch with a record of {size} bytes for topic '{topic}' as too large (max.message.bytes={}): raise the topic's 'max.message.bytes', or lower \
+                     the producer's 'batch.size'",
+                    limit.map_or_else(|| "unknown".to_owned(), |l| l.to_string())
+                )),
+            },
+            RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition => LogError::UnknownTopic(topic.to_owned()),
+            code => from_code(&format!("cannot write a record to topic '{topic}'"), code, None),
         }
     }
 
@@ -119,6 +175,10 @@ impl Completions {
     pub(crate) fn refused(&self, sequence: u64, error: LogError) {
         let mut done = self.done();
         let first = done.is_empty();
+        if self.keep == Keep::FirstFailure && matches!(error, LogError::RecordTooLarge { .. }) {
+            // The culprit, after the others of its batch.
+            done.failed.clear();
+        }
         if self.keep == Keep::Deliveries || done.failed.is_empty() {
             done.failed.push((sequence, error));
         }
@@ -189,20 +249,8 @@ impl ProducerContext for Completions {
             Err((error, message)) => {
                 let size = message.key_len() + message.payload_len();
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-                self.refused(sequence, refusal(code, message.topic(), size, self.limit));
+                self.refused(sequence, self.refusal(code, message.topic(), size));
             }
         }
-    }
-}
-
-/// Why a record for `topic` was not written.
-pub(crate) fn refusal(code: RDKafkaErrorCode, topic: &str, size: usize, limit: usize) -> LogError {
-    match code {
-        RDKafkaErrorCode::MessageSizeTooLarge if size > limit => LogError::RecordTooLarge { topic: topic.to_owned(), size, limit },
-        RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge => LogError::Config(format!(
-            "the broker refuses a batch with a record of {size} bytes for topic '{topic}' as too large: raise the topic's 'max.message.bytes', or lower the producer's 'batch.size'"
-        )),
-        RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition => LogError::UnknownTopic(topic.to_owned()),
-        code => from_code(&format!("cannot write a record to topic '{topic}'"), code, None),
     }
 }

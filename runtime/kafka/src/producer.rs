@@ -11,7 +11,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tokio::time::{Instant, timeout};
 
-use crate::completions::{Completions, Keep, Spare, refusal};
+use crate::completions::{Completions, Keep, Spare, TopicLimits};
 use crate::errors::{from_client, from_code};
 use crate::threads::{Stop as _, Threads, drop_elsewhere};
 
@@ -35,10 +35,10 @@ impl fmt::Debug for Client {
 
 impl Client {
     /// Makes the client; it connects when it has something to send.
-    pub(crate) fn start(threads: &Threads, config: &ClientConfig, keep: Keep) -> Result<Self, LogError> {
+    pub(crate) fn start(threads: &Threads, config: &ClientConfig, keep: Keep, topics: TopicLimits) -> Result<Self, LogError> {
         let limit = config.get("message.max.bytes").and_then(|v| v.parse().ok()).unwrap_or(1_000_000);
         let producer: BaseProducer<Completions> =
-            config.create_with_context(Completions::new(keep, limit)).map_err(|e| from_client("cannot make a Kafka producer", e))?;
+            config.create_with_context(Completions::new(keep, limit, topics)).map_err(|e| from_client("cannot make a Kafka producer", e))?;
         let completions = Arc::clone(producer.client().context());
         let producer = Arc::new(producer);
         let served = Arc::clone(&producer);
@@ -79,7 +79,8 @@ impl Client {
             record.key = view.key;
             record.payload = view.value;
             record.partition = (view.partition >= 0).then_some(view.partition);
-            record.timestamp = (view.timestamp >= 0).then_some(view.timestamp);
+            // To librdkafka 0 means now; a millisecond past 1970 is nearer to what was asked for.
+            record.timestamp = (view.timestamp >= 0).then_some(view.timestamp.max(1));
             let headers = view.headers();
             if headers.len() > 0 {
                 let list = OwnedHeaders::new_with_capacity(headers.len());
@@ -104,8 +105,19 @@ impl Client {
                 }
                 code => {
                     // One record that can never be written, however empty the queue is; the next ones may be.
-                    let code = if code == Code::QueueFull { Code::MessageSizeTooLarge } else { code };
-                    self.completions.refused(self.next, refusal(code, view.topic, view.size(), self.completions.limit()));
+                    let error = match code {
+                        Code::QueueFull => LogError::Config(format!(
+                            "a record of {} bytes for topic '{}' does not fit into the producer's empty queue: raise 'buffer.memory'",
+                            view.size(),
+                            view.topic
+                        )),
+                        // Headers count for librdkafka and in `size`; what it refuses here is over `max.request.size`.
+                        Code::MessageSizeTooLarge => {
+                            LogError::RecordTooLarge { topic: view.topic.to_string(), size: view.size(), limit: self.completions.limit() }
+                        }
+                        code => self.completions.refusal(code, view.topic, view.size()),
+                    };
+                    self.completions.refused(self.next, error);
                     self.next += 1;
                 }
             }
@@ -168,8 +180,8 @@ pub(crate) struct KafkaProducer {
 }
 
 impl KafkaProducer {
-    pub(crate) fn start(threads: &Threads, config: &ClientConfig) -> Result<Self, LogError> {
-        Ok(Self { client: Client::start(threads, config, Keep::Deliveries)?, spare: Spare::default() })
+    pub(crate) fn start(threads: &Threads, config: &ClientConfig, topics: TopicLimits) -> Result<Self, LogError> {
+        Ok(Self { client: Client::start(threads, config, Keep::Deliveries, topics)?, spare: Spare::default() })
     }
 
     pub(crate) fn next_sequence(&self) -> u64 {

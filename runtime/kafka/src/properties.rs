@@ -176,7 +176,7 @@ pub(crate) fn translate(role: Role, client_id: &str, entries: &[(String, String)
         Consumer => consumer_defaults(&mut config),
     }
     for (key, value) in last_of_each(entries) {
-        let Some((_, _, rule)) = TABLE.iter().find(|(name, roles, _)| name == key && roles.contains(&role)) else {
+        let Some((_, _, rule)) = TABLE.iter().find(|(name, roles, _)| *name == key && roles.contains(&role)) else {
             tracing::trace!(key, ?role, "not a setting of this Kafka client");
             continue;
         };
@@ -213,7 +213,9 @@ pub(crate) fn translate(role: Role, client_id: &str, entries: &[(String, String)
         Producer => producer(&settings, &mut config)?,
         Consumer => consumer(&settings, &mut config)?,
     }
-    KafkaSecurity::from_settings(&settings)?.librdkafka(|key, value| drop(config.set(key, value)));
+    KafkaSecurity::from_settings(&settings)?.librdkafka(|key, value| {
+        config.set(key, value);
+    });
     Ok(config)
 }
 

@@ -9,10 +9,11 @@ use millrace_log::{LogError, RecordBatch, TopicPartition, TransactionalProducer}
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::producer::{BaseProducer, Producer as _};
+use rdkafka::producer::{BaseProducer, Producer as _, PurgeConfig};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::completions::{Completions, Keep};
+use crate::admin::KafkaAdmin;
+use crate::completions::{Completions, Keep, TopicLimits};
 use crate::errors::{from_client, from_code};
 use crate::producer::{Client, fatal};
 use crate::threads::{CallThread, Threads};
@@ -34,6 +35,9 @@ pub(crate) struct KafkaTransactionalProducer {
     calls: CallThread,
     open: bool,
     groups: Groups,
+    /// Groups and partitions whose positions are in the open transaction.
+    offsets: Vec<(String, Vec<TopicPartition>)>,
+    admin: Arc<KafkaAdmin>,
     /// For the clients that make group metadata.
     group_config: ClientConfig,
 }
@@ -46,7 +50,14 @@ impl fmt::Debug for KafkaTransactionalProducer {
 
 impl KafkaTransactionalProducer {
     /// Makes the producer and fences older ones with the same id.
-    pub(crate) async fn start(threads: &Threads, mut config: ClientConfig, id: &str, timeout_ms: Option<i64>, group_config: ClientConfig) -> Result<Self, LogError> {
+    pub(crate) async fn start(
+        threads: &Threads,
+        admin: &Arc<KafkaAdmin>,
+        mut config: ClientConfig,
+        id: &str,
+        timeout_ms: Option<i64>,
+        group_config: ClientConfig,
+    ) -> Result<Self, LogError> {
         let timeout_ms = timeout_ms.unwrap_or(DEFAULT_TRANSACTION_TIMEOUT);
         config.set("transactional.id", id).set("transaction.timeout.ms", timeout_ms.to_string());
         // librdkafka insists that a record does not outlive its transaction.
@@ -58,12 +69,12 @@ impl KafkaTransactionalProducer {
         if config.get("retries") == Some("0") {
             config.remove("retries");
         }
-        let client = Client::start(threads, &config, Keep::FirstFailure)?;
+        let client = Client::start(threads, &config, Keep::FirstFailure, TopicLimits::new(Arc::clone(admin)))?;
         let calls = CallThread::start(threads, "kafka-txn")?;
         let producer = Arc::clone(client.producer()?);
         let what = format!("cannot register transactional id '{id}'");
         calls.run(move || repeat(&producer, &what, CALL_LIMIT, |p| p.init_transactions(ATTEMPT))).await??;
-        Ok(Self { id: id.to_owned(), client, calls, open: false, groups: Groups::default(), group_config })
+        Ok(Self { id: id.to_owned(), client, calls, open: false, groups: Groups::default(), offsets: Vec::new(), admin: Arc::clone(admin), group_config })
     }
 
     async fn begin(&mut self) -> Result<(), LogError> {
@@ -80,6 +91,15 @@ impl KafkaTransactionalProducer {
 
     fn what(&self, verb: &str) -> String {
         format!("cannot {verb} a transaction of '{}'", self.id)
+    }
+
+    /// Waits until the positions of the ended transaction are in force: the coordinator of the group hears of the end after we do.
+    async fn await_offsets(&mut self) {
+        for (group, partitions) in self.offsets.drain(..) {
+            if let Err(error) = self.admin.await_stable(&group, &partitions).await {
+                tracing::debug!(%error, group, "the positions of the transaction are in force a little later");
+            }
+        }
     }
 
     /// The first failure of a record of the open transaction, as the caller should see it.
@@ -115,6 +135,7 @@ impl TransactionalProducer for KafkaTransactionalProducer {
         self.begin().await?;
         let list = offset_list(offsets)?;
         let producer = Arc::clone(self.client.producer()?);
+        self.offsets.push((group.to_owned(), offsets.iter().map(|(p, _)| p.clone()).collect()));
         let (groups, config, group) = (Arc::clone(&self.groups), self.group_config.clone(), group.to_owned());
         let what = format!("cannot add offsets of group '{group}' to a transaction of '{}'", self.id);
         self.calls
@@ -143,6 +164,7 @@ impl TransactionalProducer for KafkaTransactionalProducer {
             })
             .await??;
         self.open = false;
+        self.await_offsets().await;
         Ok(())
     }
 
@@ -155,6 +177,7 @@ impl TransactionalProducer for KafkaTransactionalProducer {
         self.calls.run(move || repeat(&producer, &what, CALL_LIMIT, |p| p.abort_transaction(ATTEMPT))).await??;
         drop(self.client.completions().take_failure());
         self.open = false;
+        self.await_offsets().await;
         Ok(())
     }
 }
@@ -168,6 +191,9 @@ impl Drop for KafkaTransactionalProducer {
             let producer = Arc::clone(producer);
             let what = self.what("abort");
             self.calls.detached(move || {
+                // The thread that serves delivery reports ends with this value.
+                producer.purge(PurgeConfig::default().queue().inflight());
+                producer.poll(Duration::from_millis(100));
                 if let Err(error) = repeat(&producer, &what, DROP_LIMIT, |p| p.abort_transaction(Duration::from_secs(1))) {
                     tracing::debug!(%error, "an open transaction is left to the broker's time limit");
                 }

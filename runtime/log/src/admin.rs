@@ -60,7 +60,11 @@ pub trait Admin: Send + Sync + Debug {
     async fn group_offsets(&self, group: &str) -> Result<Vec<GroupOffset>, LogError>;
 
     /// Sets (`Some`) or removes (`None`) committed positions of a group that has no members; [`LogError::Retriable`] while it has.
-    async fn alter_group_offsets(&self, group: &str, offsets: &[(TopicPartition, Option<i64>)]) -> Result<(), LogError>;
+    async fn alter_group_offsets(
+        &self,
+        group: &str,
+        offsets: &[(TopicPartition, Option<i64>)],
+    ) -> Result<(), LogError>;
 
     /// Number of live members of `group`.
     async fn group_members(&self, group: &str) -> Result<usize, LogError>;

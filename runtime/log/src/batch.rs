@@ -90,14 +90,22 @@ impl<'a> RecordView<'a> {
         let batch = self.batch;
         batch.headers[self.headers.0 as usize..self.headers.1 as usize]
             .iter()
-            .map(move |h| (&*h.name, (!h.null).then(|| &batch.arena[h.start as usize..h.end as usize])))
+            .map(move |h| {
+                (
+                    &*h.name,
+                    (!h.null).then(|| &batch.arena[h.start as usize..h.end as usize]),
+                )
+            })
     }
 
     /// Bytes of key, value and headers together.
     pub fn size(&self) -> usize {
         self.key.map_or(0, <[u8]>::len)
             + self.value.map_or(0, <[u8]>::len)
-            + self.headers().map(|(n, v)| n.len() + v.map_or(0, <[u8]>::len)).sum::<usize>()
+            + self
+                .headers()
+                .map(|(n, v)| n.len() + v.map_or(0, <[u8]>::len))
+                .sum::<usize>()
     }
 }
 
@@ -109,10 +117,14 @@ impl RecordBatch {
 
     /// The index of `name` in this batch's table, entering it when new. Look it up per schema or per topic, not per record.
     pub fn topic(&mut self, name: &str) -> TopicIndex {
-        let at = self.topics.iter().position(|t| **t == *name).unwrap_or_else(|| {
-            self.topics.push(Arc::from(name));
-            self.topics.len() - 1
-        });
+        let at = self
+            .topics
+            .iter()
+            .position(|t| **t == *name)
+            .unwrap_or_else(|| {
+                self.topics.push(Arc::from(name));
+                self.topics.len() - 1
+            });
         TopicIndex(at as u32)
     }
 
@@ -134,7 +146,14 @@ impl RecordBatch {
         };
         self.arena.truncate(at as usize);
         self.headers.truncate(headers as usize);
-        self.open = Open { key_start: at, value_start: at, end: at, headers_start: headers, has_key: false, has_value: false };
+        self.open = Open {
+            key_start: at,
+            value_start: at,
+            end: at,
+            headers_start: headers,
+            has_key: false,
+            has_value: false,
+        };
         &mut self.arena
     }
 
@@ -166,7 +185,12 @@ impl RecordBatch {
     pub fn header(&mut self, name: &Arc<str>, value: Option<&[u8]>) {
         let start = self.arena.len() as u32;
         self.arena.extend_from_slice(value.unwrap_or_default());
-        self.headers.push(Header { name: Arc::clone(name), start, end: self.arena.len() as u32, null: value.is_none() });
+        self.headers.push(Header {
+            name: Arc::clone(name),
+            start,
+            end: self.arena.len() as u32,
+            null: value.is_none(),
+        });
     }
 
     /// Completes the record. `partition` -1: the partitioner's choice; `timestamp` in milliseconds, -1: now.
@@ -187,7 +211,14 @@ impl RecordBatch {
     }
 
     /// Appends a whole record from slices: for internal topics and tests.
-    pub fn append(&mut self, topic: TopicIndex, partition: i32, timestamp: i64, key: Option<&[u8]>, value: Option<&[u8]>) {
+    pub fn append(
+        &mut self,
+        topic: TopicIndex,
+        partition: i32,
+        timestamp: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) {
         self.begin().extend_from_slice(key.unwrap_or_default());
         self.end_key(key.is_some());
         self.arena.extend_from_slice(value.unwrap_or_default());
@@ -217,8 +248,12 @@ impl RecordBatch {
             topic: &self.topics[r.topic.0 as usize],
             partition: r.partition,
             timestamp: r.timestamp,
-            key: r.has_key.then(|| &self.arena[r.key_start as usize..r.value_start as usize]),
-            value: r.has_value.then(|| &self.arena[r.value_start as usize..r.end as usize]),
+            key: r
+                .has_key
+                .then(|| &self.arena[r.key_start as usize..r.value_start as usize]),
+            value: r
+                .has_value
+                .then(|| &self.arena[r.value_start as usize..r.end as usize]),
             batch: self,
             headers: (r.headers_start, r.headers_end),
         }
@@ -243,7 +278,9 @@ impl RecordBatch {
     }
 
     fn headers_arena_end(&self, last: &BatchRecord) -> u32 {
-        self.headers[last.headers_start as usize..last.headers_end as usize].last().map_or(last.end, |h| h.end)
+        self.headers[last.headers_start as usize..last.headers_end as usize]
+            .last()
+            .map_or(last.end, |h| h.end)
     }
 }
 
@@ -266,8 +303,14 @@ mod tests {
         batch.append(t, -1, -1, Some(b""), None);
 
         let first = batch.get(0);
-        assert_eq!((first.key, first.value, first.partition, first.timestamp), (None, Some(&b"v"[..]), 3, 7));
-        assert_eq!(first.headers().collect::<Vec<_>>(), vec![("h", Some(&b"1"[..])), ("h", None)]);
+        assert_eq!(
+            (first.key, first.value, first.partition, first.timestamp),
+            (None, Some(&b"v"[..]), 3, 7)
+        );
+        assert_eq!(
+            first.headers().collect::<Vec<_>>(),
+            vec![("h", Some(&b"1"[..])), ("h", None)]
+        );
         let second = batch.get(1);
         assert_eq!((second.key, second.value), (Some(&b""[..]), None));
         assert_eq!(second.headers().len(), 0);

@@ -58,12 +58,18 @@ pub enum LogError {
 impl LogError {
     /// A retriable failure without a cause of its own.
     pub fn retriable(message: impl Into<String>) -> Self {
-        Self::Retriable { message: message.into(), source: None }
+        Self::Retriable {
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// A fatal failure without a cause of its own.
     pub fn fatal(message: impl Into<String>) -> Self {
-        Self::Fatal { message: message.into(), source: None }
+        Self::Fatal {
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// Whether the same call may succeed later without anybody changing anything.

@@ -71,8 +71,13 @@ impl FetchBatch {
     }
 
     /// Headers of a record in order: name, and the value's place in [`data`](Self::data) when it is not null.
-    pub fn headers(&self, record: &FetchedRecord) -> impl ExactSizeIterator<Item = (&Arc<str>, Option<&Range<u32>>)> {
-        self.headers[record.headers.start as usize..record.headers.end as usize].iter().map(|h| (&h.name, h.value.as_ref()))
+    pub fn headers(
+        &self,
+        record: &FetchedRecord,
+    ) -> impl ExactSizeIterator<Item = (&Arc<str>, Option<&Range<u32>>)> {
+        self.headers[record.headers.start as usize..record.headers.end as usize]
+            .iter()
+            .map(|h| (&h.name, h.value.as_ref()))
     }
 
     /// Bytes behind a range of this batch.
@@ -117,11 +122,16 @@ impl FetchBatchBuilder {
         let value = value.map(|v| self.copy(v));
         let first_header = self.headers.len() as u32;
         for (name, value) in headers {
-            let name = self.names.iter().find(|n| ***n == *name).cloned().unwrap_or_else(|| {
-                let name: Arc<str> = Arc::from(name);
-                self.names.push(Arc::clone(&name));
-                name
-            });
+            let name = self
+                .names
+                .iter()
+                .find(|n| ***n == *name)
+                .cloned()
+                .unwrap_or_else(|| {
+                    let name: Arc<str> = Arc::from(name);
+                    self.names.push(Arc::clone(&name));
+                    name
+                });
             let value = value.map(|v| self.copy(v));
             self.headers.push(FetchedHeader { name, value });
         }

@@ -34,7 +34,10 @@ mod topic;
 
 pub use admin::{Admin, GroupOffset, NewTopic, TopicDescription};
 pub use batch::{BatchRecord, RecordBatch, RecordView, TopicIndex};
-pub use consumer::{Assigned, GroupConsumer, GroupConsumerOptions, GroupEvent, Reader, ReaderOptions, StartAt, Subscription};
+pub use consumer::{
+    Assigned, GroupConsumer, GroupConsumerOptions, GroupEvent, Reader, ReaderOptions, StartAt,
+    Subscription,
+};
 pub use error::LogError;
 pub use fetch::{FetchBatch, FetchBatchBuilder, FetchedRecord, TimestampType};
 pub use producer::{Delivery, Producer, ProducerOptions, TransactionalProducer};
@@ -76,10 +79,17 @@ pub trait Log: Send + Sync + Debug {
     async fn producer(&self, options: ProducerOptions) -> Result<Box<dyn Producer>, LogError>;
 
     /// A producer with transactions. When this returns, older producers with the same `transactional_id` are fenced and what they left open is aborted.
-    async fn transactional_producer(&self, transactional_id: &str, options: ProducerOptions) -> Result<Box<dyn TransactionalProducer>, LogError>;
+    async fn transactional_producer(
+        &self,
+        transactional_id: &str,
+        options: ProducerOptions,
+    ) -> Result<Box<dyn TransactionalProducer>, LogError>;
 
     /// Joins a consumer group.
-    async fn group_consumer(&self, options: GroupConsumerOptions) -> Result<Box<dyn GroupConsumer>, LogError>;
+    async fn group_consumer(
+        &self,
+        options: GroupConsumerOptions,
+    ) -> Result<Box<dyn GroupConsumer>, LogError>;
 
     /// Reads partitions that the caller names, outside any group.
     async fn reader(&self, options: ReaderOptions) -> Result<Box<dyn Reader>, LogError>;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::memory::MemoryLog;
 use crate::{
-    Admin, Delivery, GroupConsumer, GroupConsumerOptions, GroupEvent, Log, LogError, Producer, ProducerOptions, Reader, ReaderOptions, RecordBatch,
-    SourceDiscipline, Table, TableOptions, TopicPartition, TransactionalProducer,
+    Admin, Delivery, GroupConsumer, GroupConsumerOptions, GroupEvent, Log, LogError, Producer,
+    ProducerOptions, Reader, ReaderOptions, RecordBatch, SourceDiscipline, Table, TableOptions,
+    TopicPartition, TransactionalProducer,
 };
 
 /// A log that acknowledges every record at once and keeps none. Tables and topics are kept in memory, so a worker's stores function; group consumers never get
@@ -52,7 +53,11 @@ impl NullCounters {
 impl NullLog {
     /// A null log on which sources use `discipline`.
     pub fn new(discipline: SourceDiscipline) -> Arc<Self> {
-        Arc::new(Self { memory: MemoryLog::with_discipline(0, discipline), counters: Arc::default(), discipline })
+        Arc::new(Self {
+            memory: MemoryLog::with_discipline(0, discipline),
+            counters: Arc::default(),
+            discipline,
+        })
     }
 
     /// What producers of this log have sent.
@@ -77,15 +82,29 @@ impl Log for NullLog {
 
     async fn producer(&self, _options: ProducerOptions) -> Result<Box<dyn Producer>, LogError> {
         self.cluster_id().await?;
-        Ok(Box::new(NullProducer { counters: self.counters(), taken: 0, delivered: 0 }))
+        Ok(Box::new(NullProducer {
+            counters: self.counters(),
+            taken: 0,
+            delivered: 0,
+        }))
     }
 
-    async fn transactional_producer(&self, _transactional_id: &str, _options: ProducerOptions) -> Result<Box<dyn TransactionalProducer>, LogError> {
+    async fn transactional_producer(
+        &self,
+        _transactional_id: &str,
+        _options: ProducerOptions,
+    ) -> Result<Box<dyn TransactionalProducer>, LogError> {
         self.cluster_id().await?;
-        Ok(Box::new(NullTransactionalProducer { counters: self.counters(), open: (0, 0) }))
+        Ok(Box::new(NullTransactionalProducer {
+            counters: self.counters(),
+            open: (0, 0),
+        }))
     }
 
-    async fn group_consumer(&self, _options: GroupConsumerOptions) -> Result<Box<dyn GroupConsumer>, LogError> {
+    async fn group_consumer(
+        &self,
+        _options: GroupConsumerOptions,
+    ) -> Result<Box<dyn GroupConsumer>, LogError> {
         self.cluster_id().await?;
         Ok(Box::new(IdleConsumer))
     }
@@ -129,7 +148,10 @@ impl Producer for NullProducer {
     }
 
     fn deliveries(&mut self, out: &mut Vec<Delivery>) {
-        out.extend((self.delivered..self.taken).map(|sequence| Delivery { sequence, result: Ok((0, sequence as i64)) }));
+        out.extend((self.delivered..self.taken).map(|sequence| Delivery {
+            sequence,
+            result: Ok((0, sequence as i64)),
+        }));
         self.delivered = self.taken;
     }
 
@@ -159,7 +181,11 @@ impl TransactionalProducer for NullTransactionalProducer {
         Ok(())
     }
 
-    async fn commit_group_offsets(&mut self, _group: &str, _offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+    async fn commit_group_offsets(
+        &mut self,
+        _group: &str,
+        _offsets: &[(TopicPartition, i64)],
+    ) -> Result<(), LogError> {
         Ok(())
     }
 
@@ -217,7 +243,11 @@ impl GroupConsumer for IdleConsumer {
 }
 
 fn not_assigned(partition: Option<&TopicPartition>) -> Result<(), LogError> {
-    partition.map_or(Ok(()), |p| Err(LogError::Fenced(format!("partition {p} is not assigned: the null log assigns none"))))
+    partition.map_or(Ok(()), |p| {
+        Err(LogError::Fenced(format!(
+            "partition {p} is not assigned: the null log assigns none"
+        )))
+    })
 }
 
 #[cfg(test)]
@@ -237,10 +267,16 @@ mod tests {
         let mut deliveries = Vec::new();
         producer.deliveries(&mut deliveries);
         producer.deliveries(&mut deliveries);
-        assert_eq!(deliveries.iter().map(|d| d.sequence).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!(
+            deliveries.iter().map(|d| d.sequence).collect::<Vec<_>>(),
+            [0, 1, 2, 3]
+        );
         assert_eq!((log.counters().records(), log.counters().bytes()), (4, 24));
 
-        let mut producer = log.transactional_producer("x", ProducerOptions::default()).await.unwrap();
+        let mut producer = log
+            .transactional_producer("x", ProducerOptions::default())
+            .await
+            .unwrap();
         producer.append(&batch).await.unwrap();
         producer.abort().await.unwrap();
         producer.append(&batch).await.unwrap();

@@ -53,7 +53,11 @@ pub trait TransactionalProducer: Send + Debug {
     async fn append(&mut self, batch: &RecordBatch) -> Result<(), LogError>;
 
     /// Adds consumed positions of `group` (offset of the next record to read) to the open transaction.
-    async fn commit_group_offsets(&mut self, group: &str, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError>;
+    async fn commit_group_offsets(
+        &mut self,
+        group: &str,
+        offsets: &[(TopicPartition, i64)],
+    ) -> Result<(), LogError>;
 
     /// Makes the open transaction durable and visible, all of it. A no-op when none is open. On [`LogError::Timeout`] or a retriable error the outcome is
     /// unknown to the caller: make a new producer (which settles it) and read back where the log stands.

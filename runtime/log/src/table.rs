@@ -57,10 +57,17 @@ pub struct TableWrite {
 pub trait Table: Send + Debug {
     /// Reads everything up to the end that the topic has when the call begins, own acknowledged writes included, and gives it to `apply` in offset order per
     /// partition. The first call starts at the beginning of the topic, later ones go on where the last call ended.
-    async fn read_to_end(&mut self, apply: &mut (dyn for<'a> FnMut(TableRecord<'a>) + Send)) -> Result<(), LogError>;
+    async fn read_to_end(
+        &mut self,
+        apply: &mut (dyn for<'a> FnMut(TableRecord<'a>) + Send),
+    ) -> Result<(), LogError>;
 
     /// Gives newly arrived records to `apply`; returns how many, 0 after `timeout`. Cancel-safe between records: an applied record is not applied again.
-    async fn follow(&mut self, timeout: Duration, apply: &mut (dyn for<'a> FnMut(TableRecord<'a>) + Send)) -> Result<usize, LogError>;
+    async fn follow(
+        &mut self,
+        timeout: Duration,
+        apply: &mut (dyn for<'a> FnMut(TableRecord<'a>) + Send),
+    ) -> Result<usize, LogError>;
 
     /// A handle for writing.
     fn writer(&self) -> Arc<dyn TableWriter>;

@@ -12,8 +12,9 @@
 //! Two arrivals within a tick make the stream busy, two ticks without data idle again. So an idle stream costs no
 //! timer, a single change is delivered at once, and batching adds at most a tick to the latency of the others.
 //!
-//! Linux reports TCP sockets by their low-water mark; for Unix sockets the mark has no effect on epoll, and
-//! only the tick batches there.
+//! Only TCP sockets are batched. Linux does not apply the mark to Unix sockets, and waiting for the tick alone stalls the
+//! sender there, as their buffers hold only some hundred small messages (measured: half the throughput). So over loopback
+//! TCP costs less than a Unix socket: 0.6 against 2.2 µs per message.
 
 mod socket;
 mod sys;
@@ -31,12 +32,15 @@ use tokio::time::Sleep;
 pub use self::socket::Socket;
 use crate::options::LowWater;
 
+/// Room for what arrives between two reads, so that the sender does not have to wait for a reader that is late.
+const BUFFER: u32 = 2 * 1024 * 1024;
+
 /// Ticks without data after which a busy stream becomes idle.
 const EMPTY_TICKS: u8 = 2;
 
 #[derive(Debug)]
 enum State {
-    /// No batching has been asked for: never leaves this state.
+    /// No batching has been asked for.
     Off,
     Idle {
         last_read: Option<Instant>,
@@ -61,19 +65,38 @@ pub struct LowWaterStream {
 }
 
 impl LowWaterStream {
-    /// Wraps a connected socket.
-    pub fn new(socket: Socket, config: LowWater) -> Self {
-        let state = if config.is_on() {
+    /// Wraps a connected socket, at first without batching.
+    pub fn new(socket: Socket) -> Self {
+        LowWaterStream {
+            socket,
+            config: LowWater::OFF,
+            state: State::Off,
+            tick: None,
+        }
+    }
+
+    /// Switches batching on (in the idle state) or off; on a Unix socket it stays off. During questions and answers it would only add a tick to
+    /// each answer.
+    ///
+    /// # Errors
+    /// When the socket refuses the option.
+    pub fn set_batching(&mut self, config: LowWater) -> io::Result<()> {
+        if self.is_busy() {
+            self.set_low_water(1)?;
+        }
+        if config.is_on() && self.socket.obeys_mark() {
+            // Raising the mark makes Linux enlarge the receive buffer to hold so much, beyond what `SO_RCVBUF` may
+            // ask for; lowering it leaves the buffer. Small segments take up several times their size in it.
+            self.set_low_water(BUFFER)?;
+            self.set_low_water(1)?;
+        }
+        self.config = config;
+        self.state = if config.is_on() && self.socket.obeys_mark() {
             State::Idle { last_read: None }
         } else {
             State::Off
         };
-        LowWaterStream {
-            socket,
-            config,
-            state,
-            tick: None,
-        }
+        Ok(())
     }
 
     /// Whether reads are batched at the moment.
@@ -180,9 +203,9 @@ impl LowWaterStream {
                         if count < space {
                             // Tokio may still hold the readiness that these bytes caused; a report that
                             // gets lost here is made up for by the tick.
-                            let _ = self
-                                .socket
-                                .try_read_io(|| -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) });
+                            let _ = self.socket.try_read_io(|| -> io::Result<()> {
+                                Err(io::ErrorKind::WouldBlock.into())
+                            });
                         }
                         self.after_busy_read(cx, count, space);
                         return Poll::Ready(Ok(count));
@@ -280,5 +303,128 @@ impl AsyncWrite for LowWaterStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Longer than any wait of these tests: what is delivered in spite of it was not delivered by a tick.
+    const NEVER: Duration = Duration::from_secs(300);
+    const SOON: Duration = Duration::from_secs(60);
+
+    async fn pair(tick: Duration) -> (TcpStream, LowWaterStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let writer = TcpStream::connect(address).await.expect("connects");
+        writer.set_nodelay(true).expect("an option");
+        let (reader, _) = listener.accept().await.expect("accepts");
+        let mut reader = LowWaterStream::new(Socket::Tcp(reader));
+        let bytes = 64 * 1024;
+        reader
+            .set_batching(LowWater { bytes, tick })
+            .expect("an option");
+        (writer, reader)
+    }
+
+    async fn read(reader: &mut LowWaterStream) -> Vec<u8> {
+        let mut buf = Vec::with_capacity(1 << 20);
+        let read = timeout(SOON, reader.read_buf(&mut buf)).await;
+        read.expect("in time").expect("no error");
+        buf
+    }
+
+    async fn make_busy(writer: &mut TcpStream, reader: &mut LowWaterStream) {
+        for _ in 0..2 {
+            assert!(!reader.is_busy());
+            writer.write_all(b"x").await.expect("written");
+            assert_eq!(read(reader).await, b"x");
+        }
+        assert!(reader.is_busy());
+    }
+
+    #[tokio::test]
+    async fn a_busy_stream_wakes_at_the_mark_and_not_before() {
+        let (mut writer, mut reader) = pair(NEVER).await;
+        make_busy(&mut writer, &mut reader).await;
+        // The first read after the change finds the socket empty, from then on the mark counts.
+        writer.write_all(b"few").await.expect("written");
+        let mut buf = Vec::with_capacity(1 << 20);
+        let few = timeout(Duration::from_millis(100), async {
+            while buf.len() < 3 {
+                reader.read_buf(&mut buf).await.expect("no error");
+            }
+            reader.read_buf(&mut buf).await
+        });
+        assert!(
+            few.await.is_err(),
+            "three bytes are no reason to wake up twice"
+        );
+        writer.write_all(b"fewer").await.expect("written");
+        let waiting = timeout(Duration::from_millis(100), reader.read_buf(&mut buf));
+        assert!(waiting.await.is_err(), "below the mark");
+        writer
+            .write_all(&vec![b'y'; 200 * 1024])
+            .await
+            .expect("written");
+        while buf.len() < 64 * 1024 {
+            timeout(SOON, reader.read_buf(&mut buf))
+                .await
+                .expect("before the tick")
+                .expect("no error");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tick_delivers_what_is_below_the_mark_and_an_empty_one_ends_business() {
+        let (mut writer, mut reader) = pair(Duration::from_millis(50)).await;
+        // Two arrivals within a tick; on a busy machine it may take more of them.
+        while !reader.is_busy() {
+            writer.write_all(b"x").await.expect("written");
+            read(&mut reader).await;
+        }
+        for _ in 0..3 {
+            writer.write_all(b"few").await.expect("written");
+            assert_eq!(read(&mut reader).await, b"few");
+        }
+        let mut buf = Vec::new();
+        while reader.is_busy() {
+            let nothing = timeout(Duration::from_millis(20), reader.read_buf(&mut buf));
+            assert!(nothing.await.is_err());
+        }
+        // The mark is low again.
+        writer.write_all(b"one").await.expect("written");
+        assert_eq!(read(&mut reader).await, b"one");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_busy_stream_is_seen_at_once() {
+        let (mut writer, mut reader) = pair(NEVER).await;
+        make_busy(&mut writer, &mut reader).await;
+        writer.write_all(b"last").await.expect("written");
+        drop(writer);
+        let mut rest = Vec::new();
+        let end = timeout(SOON, reader.read_to_end(&mut rest)).await;
+        end.expect("in time").expect("no error");
+        assert_eq!(rest, b"last");
+    }
+
+    #[tokio::test]
+    async fn switched_off_it_never_becomes_busy() {
+        let (mut writer, mut reader) = pair(NEVER).await;
+        make_busy(&mut writer, &mut reader).await;
+        reader.set_batching(LowWater::OFF).expect("an option");
+        for _ in 0..5 {
+            writer.write_all(b"x").await.expect("written");
+            assert_eq!(read(&mut reader).await, b"x");
+            assert!(!reader.is_busy());
+        }
     }
 }

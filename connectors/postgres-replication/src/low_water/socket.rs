@@ -18,6 +18,11 @@ pub enum Socket {
 }
 
 impl Socket {
+    /// Whether epoll waits for the low-water mark of this socket.
+    pub(super) fn obeys_mark(&self) -> bool {
+        matches!(self, Socket::Tcp(_))
+    }
+
     pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Socket::Tcp(socket) => socket.poll_read_ready(cx),
@@ -56,7 +61,11 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Socket::Tcp(socket) => Pin::new(socket).poll_write(cx, buf),
             Socket::Unix(socket) => Pin::new(socket).poll_write(cx, buf),

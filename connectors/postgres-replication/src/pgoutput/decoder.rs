@@ -77,11 +77,7 @@ impl Decoder {
     pub fn decode<'a>(&mut self, message: &'a [u8]) -> Result<Message<'a>, DecodeError> {
         let mut reader = Reader::after_tag(message);
         let Some(tag) = message.first().copied() else {
-            return Err(reader.error_at(
-                0,
-                "a message tag",
-                Found::EndOfMessage { remaining: 0 },
-            ));
+            return Err(reader.error_at(0, "a message tag", Found::EndOfMessage { remaining: 0 }));
         };
         let r = &mut reader;
         let decoded = match tag {

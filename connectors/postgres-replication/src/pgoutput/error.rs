@@ -59,7 +59,11 @@ impl fmt::Display for DecodeError {
             Some(tag) => write!(f, "pgoutput message {}", Tag(tag))?,
             None => f.write_str("empty pgoutput message")?,
         }
-        write!(f, " at byte {}: expected {}, found ", self.offset, self.expected)?;
+        write!(
+            f,
+            " at byte {}: expected {}, found ",
+            self.offset, self.expected
+        )?;
         match self.found {
             Found::EndOfMessage { remaining } => {
                 write!(f, "the end of the message after {remaining} more bytes")

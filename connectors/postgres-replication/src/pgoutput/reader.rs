@@ -31,7 +31,12 @@ impl<'a> Reader<'a> {
     }
 
     /// An error about the byte at `offset`.
-    pub(super) fn error_at(&self, offset: usize, expected: &'static str, found: Found) -> DecodeError {
+    pub(super) fn error_at(
+        &self,
+        offset: usize,
+        expected: &'static str,
+        found: Found,
+    ) -> DecodeError {
         DecodeError {
             tag: self.message.first().copied(),
             offset,
@@ -41,7 +46,11 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    pub(super) fn bytes(&mut self, len: usize, expected: &'static str) -> Result<&'a [u8], DecodeError> {
+    pub(super) fn bytes(
+        &mut self,
+        len: usize,
+        expected: &'static str,
+    ) -> Result<&'a [u8], DecodeError> {
         // `position` never exceeds the length, so the slice exists; `get` keeps the check visible.
         let rest = self.message.get(self.position..).unwrap_or_default();
         match rest.get(..len) {

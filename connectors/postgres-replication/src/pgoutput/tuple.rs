@@ -66,7 +66,11 @@ impl<'a> TupleView<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let columns = reader.count16("the number of columns (2 bytes)")?;
         let start = u32::try_from(reader.position()).map_err(|_| {
-            reader.error_at(reader.position(), "a message below 4 GiB", Found::OutOfPlace)
+            reader.error_at(
+                reader.position(),
+                "a message below 4 GiB",
+                Found::OutOfPlace,
+            )
         })?;
         for _ in 0..columns {
             let at = reader.position();
@@ -86,7 +90,11 @@ impl<'a> TupleView<'a> {
             }
         }
         if u32::try_from(reader.position()).is_err() {
-            return Err(reader.error_at(reader.position(), "a message below 4 GiB", Found::OutOfPlace));
+            return Err(reader.error_at(
+                reader.position(),
+                "a message below 4 GiB",
+                Found::OutOfPlace,
+            ));
         }
         Ok(TupleView {
             message: reader.message(),

@@ -2,9 +2,9 @@
 
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-/// The binding data of a DER certificate; `None` when the signature has no single hash (Ed25519, RSA-PSS), for
-/// which PostgreSQL offers no binding either.
-pub(super) fn tls_server_end_point(certificate: &[u8]) -> Option<Vec<u8>> {
+/// The `tls-server-end-point` channel binding data of a DER certificate; `None` when its signature has no single
+/// hash (Ed25519, RSA-PSS), for which no binding is defined.
+pub fn tls_server_end_point(certificate: &[u8]) -> Option<Vec<u8>> {
     match signature_hash(certificate)? {
         // RFC 5929 replaces the broken hashes.
         Hash::Md5OrSha1 | Hash::Sha256 => Some(Sha256::digest(certificate).to_vec()),
@@ -92,9 +92,7 @@ mod tests {
 
     #[test]
     fn the_signature_decides_the_hash() {
-        let rsa = |kind| {
-            certificate(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, kind])
-        };
+        let rsa = |kind| certificate(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, kind]);
         let ecdsa = |kind| certificate(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 3, kind]);
         assert_eq!(signature_hash(&rsa(5)), Some(Hash::Md5OrSha1));
         assert_eq!(signature_hash(&rsa(11)), Some(Hash::Sha256));

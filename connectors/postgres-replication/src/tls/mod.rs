@@ -12,6 +12,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+pub use self::channel_binding::tls_server_end_point;
 use self::verifier::{Authorities, Check, Verifier};
 use crate::error::ReplicationError;
 use crate::low_water::LowWaterStream;
@@ -21,7 +22,13 @@ fn failure(text: impl std::fmt::Display) -> ReplicationError {
     ReplicationError::Tls(text.to_string())
 }
 
-/// The client's side of TLS for these options. Reads files.
+/// The client's side of TLS for these options: what their `ssl_*` fields ask for, with ring. For other connections to
+/// the same server that shall be verified in the same way.
+///
+/// Reads files (and without `ssl_root_cert` the operating system's trust store): call it outside of async code.
+///
+/// # Errors
+/// `Tls`, naming the option and the file.
 pub fn client_config(options: &ConnectOptions) -> Result<ClientConfig, ReplicationError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let check = match options.ssl_mode {
@@ -97,22 +104,34 @@ fn authorities(options: &ConnectOptions) -> Result<Authorities, ReplicationError
 }
 
 fn read(path: &Path, option: &str) -> Result<Vec<u8>, ReplicationError> {
-    std::fs::read(path)
-        .map_err(|error| failure(format_args!("cannot read {option} {}: {error}", path.display())))
+    std::fs::read(path).map_err(|error| {
+        failure(format_args!(
+            "cannot read {option} {}: {error}",
+            path.display()
+        ))
+    })
 }
 
 fn is_pem(content: &[u8]) -> bool {
     content.windows(11).any(|window| window == b"-----BEGIN ")
 }
 
-fn certificates(path: &Path, option: &str) -> Result<Vec<CertificateDer<'static>>, ReplicationError> {
+fn certificates(
+    path: &Path,
+    option: &str,
+) -> Result<Vec<CertificateDer<'static>>, ReplicationError> {
     let content = read(path, option)?;
     if !is_pem(&content) && content.first() == Some(&0x30) {
         return Ok(vec![CertificateDer::from(content)]);
     }
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&content)
         .collect::<Result<_, _>>()
-        .map_err(|error| failure(format_args!("{option} {} is broken: {error}", path.display())))?;
+        .map_err(|error| {
+            failure(format_args!(
+                "{option} {} is broken: {error}",
+                path.display()
+            ))
+        })?;
     if certificates.is_empty() {
         return Err(failure(format_args!(
             "{option} {} has no certificate: expected PEM (-----BEGIN CERTIFICATE-----)",
@@ -183,5 +202,5 @@ pub(crate) async fn handshake(
 /// What SCRAM binds itself to on this connection.
 pub(crate) fn server_end_point(stream: &TlsStream<LowWaterStream>) -> Option<Vec<u8>> {
     let certificate = stream.get_ref().1.peer_certificates()?.first()?;
-    channel_binding::tls_server_end_point(certificate)
+    tls_server_end_point(certificate)
 }

@@ -55,7 +55,10 @@ impl Verifier {
             // not take from a server even if that very certificate is trusted. OpenSSL, so libpq, does. An expired
             // one has an error of its own and is found before this one.
             Err(Error::InvalidCertificate(CertificateError::Other(_)))
-                if authorities.certificates.iter().any(|trusted| trusted == certificate) =>
+                if authorities
+                    .certificates
+                    .iter()
+                    .any(|trusted| trusted == certificate) =>
             {
                 Ok(())
             }
@@ -112,5 +115,98 @@ impl ServerCertVerifier for Verifier {
         self.provider
             .signature_verification_algorithms
             .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    /// What `openssl req -x509` makes: self-signed, and an authority.
+    fn self_signed(name: &str, last_year: i32) -> CertificateDer<'static> {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(last_year, 1, 1);
+        let key = KeyPair::generate().expect("a key");
+        params.self_signed(&key).expect("a certificate").into()
+    }
+
+    fn verify(
+        check: fn(Authorities) -> Check,
+        trusted: &CertificateDer<'static>,
+        presented: &CertificateDer<'static>,
+    ) -> Result<(), Error> {
+        let mut store = RootCertStore::empty();
+        store.add(trusted.clone()).expect("an authority");
+        let verifier = Verifier {
+            check: check(Authorities {
+                store,
+                certificates: vec![trusted.clone()],
+            }),
+            provider: Arc::new(rustls::crypto::ring::default_provider()),
+        };
+        let name = ServerName::try_from("db.example").expect("a name");
+        // 2025.
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_750_000_000));
+        verifier
+            .verify_server_cert(presented, &[], &name, &[], now)
+            .map(drop)
+    }
+
+    #[test]
+    fn a_trusted_self_signed_certificate_is_accepted() {
+        let certificate = self_signed("db.example", 2040);
+        assert_eq!(verify(Check::Authority, &certificate, &certificate), Ok(()));
+        assert_eq!(
+            verify(Check::AuthorityAndName, &certificate, &certificate),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn only_that_very_certificate() {
+        let trusted = self_signed("db.example", 2040);
+        let other = self_signed("db.example", 2040);
+        for check in [Check::Authority, Check::AuthorityAndName] {
+            verify(check, &trusted, &other).expect_err("not trusted");
+        }
+    }
+
+    #[test]
+    fn not_after_its_time() {
+        let certificate = self_signed("db.example", 2024);
+        let error = verify(Check::Authority, &certificate, &certificate).expect_err("expired");
+        assert!(
+            matches!(
+                error,
+                Error::InvalidCertificate(
+                    CertificateError::Expired | CertificateError::ExpiredContext { .. }
+                )
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn only_verify_full_looks_at_the_name() {
+        let certificate = self_signed("other.example", 2040);
+        assert_eq!(verify(Check::Authority, &certificate, &certificate), Ok(()));
+        let error =
+            verify(Check::AuthorityAndName, &certificate, &certificate).expect_err("another name");
+        assert!(
+            matches!(
+                error,
+                Error::InvalidCertificate(
+                    CertificateError::NotValidForName
+                        | CertificateError::NotValidForNameContext { .. }
+                )
+            ),
+            "{error}"
+        );
     }
 }

@@ -25,7 +25,12 @@ async fn refused(options: &ConnectOptions) -> ReplicationError {
 
 /// Who the server thinks is there, and whether it sees TLS.
 async fn assert_session(mut connection: ReplicationConnection, user: &str, encrypted: bool) {
-    assert_eq!(value(&mut connection, "SELECT current_user").await.as_deref(), Some(user));
+    assert_eq!(
+        value(&mut connection, "SELECT current_user")
+            .await
+            .as_deref(),
+        Some(user)
+    );
     let query = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
     let seen = value(&mut connection, query).await;
     assert_eq!(seen.as_deref(), Some(if encrypted { "t" } else { "f" }));
@@ -41,7 +46,11 @@ async fn unix_socket_and_tcp() {
     assert_eq!(identity.timeline, 1);
     assert_eq!(identity.database.as_deref(), Some("postgres"));
     assert!(identity.flush_lsn.is_valid());
-    assert!(connection.server_major() >= 15, "{}", connection.server_version());
+    assert!(
+        connection.server_major() >= 15,
+        "{}",
+        connection.server_version()
+    );
 
     let mut other = connect(&server.options()).await;
     let same = other.identify_system().await.expect("an identity");
@@ -54,7 +63,10 @@ async fn values_have_one_text_form_whatever_the_server_is_set_to() {
     let mut options = server.options();
     options.application_name = "some ünicode".into();
     options.options = Some("-c work_mem=77kB".into());
-    options.parameters = vec![("wal_sender_timeout".into(), "7777".into()), ("timezone".into(), "Asia/Tokyo".into())];
+    options.parameters = vec![
+        ("wal_sender_timeout".into(), "7777".into()),
+        ("timezone".into(), "Asia/Tokyo".into()),
+    ];
     let mut connection = connect(&options).await;
     for (setting, expected) in [
         ("client_encoding", "UTF8"),
@@ -66,7 +78,11 @@ async fn values_have_one_text_form_whatever_the_server_is_set_to() {
         ("wal_sender_timeout", "7777ms"),
         ("timezone", "Asia/Tokyo"),
     ] {
-        assert_eq!(connection.show(setting).await.expect(setting), expected, "{setting}");
+        assert_eq!(
+            connection.show(setting).await.expect(setting),
+            expected,
+            "{setting}"
+        );
     }
     // The server replaces what is not ASCII.
     let name = connection.show("application_name").await.expect("a name");
@@ -190,7 +206,12 @@ async fn verification_of_the_server() {
 
     options.ssl_root_cert = Some("/nonexistent/root.pem".into());
     let error = refused(&options).await;
-    assert!(error.to_string().contains("sslrootcert /nonexistent/root.pem"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("sslrootcert /nonexistent/root.pem"),
+        "{error}"
+    );
     options.ssl_root_cert = Some(server.certificates.client_key.clone());
     let error = refused(&options).await;
     assert!(error.to_string().contains("has no certificate"), "{error}");
@@ -207,7 +228,10 @@ async fn client_certificates() {
     options.ssl_cert = Some(server.certificates.client.clone());
     let error = refused(&options).await;
     assert!(error.to_string().contains("without sslkey"), "{error}");
-    for key in [&server.certificates.client_key, &server.certificates.client_key_der] {
+    for key in [
+        &server.certificates.client_key,
+        &server.certificates.client_key_der,
+    ] {
         options.ssl_key = Some(key.clone());
         assert_session(connect(&options).await, "u_cert", true).await;
     }
@@ -223,17 +247,26 @@ async fn unreachable_servers() {
     drop(listener);
     let error = refused(&ConnectOptions::new("127.0.0.1", port, "u", "d")).await;
     assert!(matches!(error, ReplicationError::Io { .. }), "{error}");
-    assert!(error.to_string().contains(&format!("127.0.0.1:{port}")), "{error}");
+    assert!(
+        error.to_string().contains(&format!("127.0.0.1:{port}")),
+        "{error}"
+    );
 
     let error = refused(&ConnectOptions::new("/nonexistent", 5432, "u", "d")).await;
-    assert!(error.to_string().contains("/nonexistent/.s.PGSQL.5432"), "{error}");
+    assert!(
+        error.to_string().contains("/nonexistent/.s.PGSQL.5432"),
+        "{error}"
+    );
 
     let server = Server::shared().await;
     let mut options = server.options();
     options.database = "no_such_database".into();
     assert_eq!(refused(&options).await.sqlstate(), Some("3D000"));
     options.database = "nul\0byte".into();
-    assert!(matches!(refused(&options).await, ReplicationError::Options(_)));
+    assert!(matches!(
+        refused(&options).await,
+        ReplicationError::Options(_)
+    ));
 }
 
 /// A server that reads once and then says `answer`.
@@ -266,7 +299,10 @@ async fn servers_that_are_none() {
     web.ssl_mode = SslMode::Disable;
     let error = refused(&web).await;
     assert!(matches!(error, ReplicationError::Protocol(_)), "{error}");
-    assert!(error.to_string().contains("is this a PostgreSQL server?"), "{error}");
+    assert!(
+        error.to_string().contains("is this a PostgreSQL server?"),
+        "{error}"
+    );
     web.ssl_mode = SslMode::Prefer;
     assert!(matches!(refused(&web).await, ReplicationError::Protocol(_)));
 

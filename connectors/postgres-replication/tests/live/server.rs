@@ -90,7 +90,9 @@ static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
 impl Server {
     pub(crate) async fn shared() -> Arc<Server> {
         tokio::task::spawn_blocking(|| {
-            let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut shared = SHARED
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
             if let Some(server) = shared.upgrade() {
                 return server;
             }
@@ -109,7 +111,11 @@ impl Server {
             .tempdir_in("/tmp")
             .expect("a directory in /tmp");
         let certificates = Certificates::make(directory.path());
-        for file in [directory.path(), &certificates.server_key, &certificates.server] {
+        for file in [
+            directory.path(),
+            &certificates.server_key,
+            &certificates.server,
+        ] {
             if let Some((user, group)) = server_account() {
                 chown(file, Some(user), Some(group)).expect("chown");
             }
@@ -158,11 +164,25 @@ impl Server {
     fn initialise(&self) {
         let output = self
             .command("initdb")
-            .args(["-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-U", "postgres", "-D"])
+            .args([
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "--no-sync",
+                "-U",
+                "postgres",
+                "-D",
+            ])
             .arg(self.data())
             .output()
             .expect("initdb runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         fs::write(self.data().join("pg_hba.conf"), HOST_RULES).expect("pg_hba.conf");
         let show = |path: &Path| path.display().to_string();
         let settings = format!(
@@ -205,14 +225,27 @@ impl Server {
             .stderr(Stdio::null())
             .status()
             .expect("pg_ctl runs");
-        assert!(output.success(), "the server does not start: {}", self.log());
+        assert!(
+            output.success(),
+            "the server does not start: {}",
+            self.log()
+        );
         let sql = self
             .command("psql")
-            .args(["-h", &self.path().display().to_string(), "-p", &self.port.to_string()])
+            .args([
+                "-h",
+                &self.path().display().to_string(),
+                "-p",
+                &self.port.to_string(),
+            ])
             .args(["-U", "postgres", "-v", "ON_ERROR_STOP=1", "-qc", ROLES])
             .output()
             .expect("psql runs");
-        assert!(sql.status.success(), "{}", String::from_utf8_lossy(&sql.stderr));
+        assert!(
+            sql.status.success(),
+            "{}",
+            String::from_utf8_lossy(&sql.stderr)
+        );
     }
 
     fn log(&self) -> String {
@@ -257,7 +290,11 @@ impl Server {
 
     /// A database of its own, so that publications and changes of other tests do not show.
     pub(crate) async fn database(&self, name: &str) -> ConnectOptions {
-        sql(&mut self.connect().await, &format!("CREATE DATABASE {name}")).await;
+        sql(
+            &mut self.connect().await,
+            &format!("CREATE DATABASE {name}"),
+        )
+        .await;
         let mut options = self.options();
         options.database = name.to_owned();
         options

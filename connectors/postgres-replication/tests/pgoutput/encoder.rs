@@ -297,14 +297,16 @@ fn own_prepare(p: Prepare<'_>) -> (Header, String) {
 pub(crate) fn own(message: Message<'_>) -> Owned {
     match message {
         Message::Begin(m) => Owned::Begin(m.final_lsn.0, m.commit_time_us, m.xid),
-        Message::Commit(m) => {
-            Owned::Commit(header(m.flags, m.commit_lsn, m.end_lsn, m.commit_time_us, 0))
-        }
+        Message::Commit(m) => Owned::Commit(header(
+            m.flags,
+            m.commit_lsn,
+            m.end_lsn,
+            m.commit_time_us,
+            0,
+        )),
         Message::Origin(m) => Owned::Origin(m.commit_lsn.0, m.name.to_owned()),
         Message::Relation(m) => own_relation(m),
-        Message::Type(m) => {
-            Owned::Type(m.xid, m.id, m.namespace.to_owned(), m.name.to_owned())
-        }
+        Message::Type(m) => Owned::Type(m.xid, m.id, m.namespace.to_owned(), m.name.to_owned()),
         Message::Insert(m) => Owned::Insert(m.xid, m.relation, own_tuple(m.new)),
         Message::Update(m) => {
             Owned::Update(m.xid, m.relation, m.old.map(own_old), own_tuple(m.new))

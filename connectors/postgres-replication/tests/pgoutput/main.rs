@@ -40,15 +40,20 @@ fn tuple() -> impl Strategy<Value = OwnedTuple> {
 }
 
 fn header(flags: bool, xid: bool) -> impl Strategy<Value = Header> {
-    (any::<u8>(), any::<u64>(), any::<u64>(), any::<i64>(), any::<u32>()).prop_map(
-        move |(some_flags, first, second, time, some_xid)| Header {
+    (
+        any::<u8>(),
+        any::<u64>(),
+        any::<u64>(),
+        any::<i64>(),
+        any::<u32>(),
+    )
+        .prop_map(move |(some_flags, first, second, time, some_xid)| Header {
             flags: if flags { some_flags } else { 0 },
             first,
             second,
             time,
             xid: if xid { some_xid } else { 0 },
-        },
-    )
+        })
 }
 
 fn column() -> impl Strategy<Value = OwnedColumn> {
@@ -74,23 +79,44 @@ fn old_kind() -> impl Strategy<Value = u8> {
 fn change(streaming: bool) -> BoxedStrategy<Owned> {
     let xid = move || any::<u32>().prop_map(move |xid| streaming.then_some(xid));
     prop_oneof![
-        (xid(), any::<u32>(), text(), text(), identity(), vec(column(), 0..6)).prop_map(
-            |(xid, id, namespace, name, identity, columns)| Owned::Relation {
-                xid,
-                id,
-                namespace,
-                name,
-                identity,
-                columns
-            }
-        ),
+        (
+            xid(),
+            any::<u32>(),
+            text(),
+            text(),
+            identity(),
+            vec(column(), 0..6)
+        )
+            .prop_map(
+                |(xid, id, namespace, name, identity, columns)| Owned::Relation {
+                    xid,
+                    id,
+                    namespace,
+                    name,
+                    identity,
+                    columns
+                }
+            ),
         (xid(), any::<u32>(), text(), text()).prop_map(|(x, i, s, n)| Owned::Type(x, i, s, n)),
         (xid(), any::<u32>(), tuple()).prop_map(|(x, r, t)| Owned::Insert(x, r, t)),
-        (xid(), any::<u32>(), option::of((old_kind(), tuple())), tuple())
+        (
+            xid(),
+            any::<u32>(),
+            option::of((old_kind(), tuple())),
+            tuple()
+        )
             .prop_map(|(x, r, o, n)| Owned::Update(x, r, o, n)),
-        (xid(), any::<u32>(), old_kind(), tuple()).prop_map(|(x, r, k, o)| Owned::Delete(x, r, k, o)),
-        (xid(), any::<u8>(), vec(any::<u32>(), 0..5)).prop_map(|(x, o, r)| Owned::Truncate(x, o, r)),
-        (xid(), any::<bool>(), any::<u64>(), text(), vec(any::<u8>(), 0..30))
+        (xid(), any::<u32>(), old_kind(), tuple())
+            .prop_map(|(x, r, k, o)| Owned::Delete(x, r, k, o)),
+        (xid(), any::<u8>(), vec(any::<u32>(), 0..5))
+            .prop_map(|(x, o, r)| Owned::Truncate(x, o, r)),
+        (
+            xid(),
+            any::<bool>(),
+            any::<u64>(),
+            text(),
+            vec(any::<u8>(), 0..30)
+        )
             .prop_map(|(x, t, l, p, c)| Owned::Logical(x, t, l, p, c)),
         (any::<u64>(), text()).prop_map(|(l, n)| Owned::Origin(l, n)),
     ]
@@ -104,7 +130,11 @@ fn message() -> impl Strategy<Value = (bool, Owned)> {
         header(true, false).prop_map(Owned::Commit),
         (any::<u32>(), any::<bool>()).prop_map(|(x, f)| Owned::StreamStart(x, f)),
         (any::<u32>(), header(true, false)).prop_map(|(x, h)| Owned::StreamCommit(x, h)),
-        (any::<u32>(), any::<u32>(), option::of((any::<u64>(), any::<i64>())))
+        (
+            any::<u32>(),
+            any::<u32>(),
+            option::of((any::<u64>(), any::<i64>()))
+        )
             .prop_map(|(x, s, a)| Owned::StreamAbort(x, s, a)),
         (header(false, true), text()).prop_map(|(h, g)| Owned::BeginPrepare(h, g)),
         (header(true, true), text()).prop_map(|(h, g)| Owned::Prepare(h, g)),
@@ -185,7 +215,7 @@ proptest! {
     }
 }
 
-/// `hex` with spaces, as PostgreSQL 15 sent it.
+/// `hex` with spaces, as PostgreSQL 15.18's `pg_logical_slot_peek_binary_changes` gave it.
 fn recorded(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
     digits
@@ -214,7 +244,10 @@ fn recorded_relation() {
     let Ok(Message::Relation(relation)) = decoder.decode(&bytes) else {
         panic!("a relation");
     };
-    assert_eq!((relation.id, relation.namespace, relation.name), (0x4001, "public", "t"));
+    assert_eq!(
+        (relation.id, relation.namespace, relation.name),
+        (0x4001, "public", "t")
+    );
     assert_eq!(relation.replica_identity, ReplicaIdentity::Default);
     let columns: Vec<_> = relation
         .columns
@@ -223,7 +256,11 @@ fn recorded_relation() {
         .collect();
     assert_eq!(
         columns,
-        [(true, "id", 23, -1), (false, "name", 1043, 24), (false, "big", 25, -1)]
+        [
+            (true, "id", 23, -1),
+            (false, "name", 1043, 24),
+            (false, "big", 25, -1)
+        ]
     );
 }
 
@@ -259,6 +296,32 @@ fn recorded_update_with_key_and_unchanged_toast() {
 }
 
 #[test]
+fn recorded_begin_delete_and_commit() {
+    let mut decoder = Decoder::new(ProtoVersion::V1);
+    let bytes = recorded("42 0000000001925b70 00030438a08187c6 000002da");
+    let Ok(Message::Begin(begin)) = decoder.decode(&bytes) else {
+        panic!("a begin");
+    };
+    assert_eq!((begin.final_lsn, begin.xid), (Lsn(0x0192_5B70), 730));
+    // 2026-11-27 03:43 UTC.
+    assert_eq!(begin.commit_time_us / 1_000_000, 849_066_187);
+
+    let bytes = recorded("44 00004001 4b 0003 74 00000001 32 6e 6e");
+    let Ok(Message::Delete(delete)) = decoder.decode(&bytes) else {
+        panic!("a delete");
+    };
+    assert!(matches!(delete.old, OldTuple::Key(key) if key.len() == 3));
+
+    let bytes = recorded("43 00 0000000001925b70 0000000001925ba0 00030438a08187c6");
+    let Ok(Message::Commit(commit)) = decoder.decode(&bytes) else {
+        panic!("a commit");
+    };
+    assert_eq!(commit.commit_lsn, begin.final_lsn);
+    assert_eq!(commit.end_lsn.to_string(), "0/1925BA0");
+    assert_eq!(commit.commit_time_us, begin.commit_time_us);
+}
+
+#[test]
 fn changes_inside_a_streamed_piece_carry_their_transaction() {
     let mut decoder = Decoder::new(ProtoVersion::V2);
     let insert = Owned::Insert(Some(7), 1, vec![OwnedCell::Null]);
@@ -283,32 +346,62 @@ fn stream_control_out_of_place_is_refused() {
     assert_eq!(error.found, Found::OutOfPlace);
     let start = encode(&Owned::StreamStart(1, false));
     let mut open = decoder(ProtoVersion::V2, true);
-    assert_eq!(open.decode(&start).expect_err("already open").found, Found::OutOfPlace);
+    assert_eq!(
+        open.decode(&start).expect_err("already open").found,
+        Found::OutOfPlace
+    );
     assert_eq!(open.open_stream(), Some(9));
 }
 
 #[test]
 fn messages_of_later_versions_are_refused() {
     let piece = encode(&Owned::StreamStart(1, true));
-    assert_eq!(failure(&piece, ProtoVersion::V1).found, Found::NotInVersion(1));
+    assert_eq!(
+        failure(&piece, ProtoVersion::V1).found,
+        Found::NotInVersion(1)
+    );
     for tag in *b"bPKrp" {
-        assert_eq!(failure(&[tag], ProtoVersion::V2).found, Found::NotInVersion(2));
+        assert_eq!(
+            failure(&[tag], ProtoVersion::V2).found,
+            Found::NotInVersion(2)
+        );
     }
     // Version 4 added position and time to aborts.
     let abort = encode(&Owned::StreamAbort(1, 1, Some((2, 3))));
-    assert_eq!(failure(&abort, ProtoVersion::V3).found, Found::TrailingBytes { count: 16 });
+    assert_eq!(
+        failure(&abort, ProtoVersion::V3).found,
+        Found::TrailingBytes { count: 16 }
+    );
 }
 
 #[test]
 fn errors_name_the_message_the_place_and_what_was_expected() {
     let cases: [(&[u8], &str); 7] = [
-        (b"", "empty pgoutput message at byte 0: expected a message tag, found the end of the message"),
-        (b"Z", "pgoutput message 'Z' at byte 0: expected a message tag of pgoutput, found byte 'Z'"),
+        (
+            b"",
+            "empty pgoutput message at byte 0: expected a message tag, found the end of the message",
+        ),
+        (
+            b"Z",
+            "pgoutput message 'Z' at byte 0: expected a message tag of pgoutput, found byte 'Z'",
+        ),
         (b"\x01", "pgoutput message 0x01 at byte 0"),
-        (b"I\0\0\0\x01N\0\x01t\0\0\0\x05abc", "pgoutput message 'I' at byte 13: expected the bytes of a column value, found the end of the message after 3 more bytes"),
-        (b"I\0\0\0\x01N\0\x01t\xff\xff\xff\xff", "at byte 9: expected the length of a column value (4 bytes), found -1"),
-        (b"I\0\0\0\x01N\0\x01x", "at byte 8: expected the kind of a column value: 'n', 'u', 't' or 'b', found byte 'x'"),
-        (b"Y\0\0\0\x01\xff\0t\0", "at byte 5: expected the type's schema name, found bytes that are not UTF-8"),
+        (
+            b"I\0\0\0\x01N\0\x01t\0\0\0\x05abc",
+            "pgoutput message 'I' at byte 13: expected the bytes of a column value, found the end of the message after 3 more bytes",
+        ),
+        (
+            b"I\0\0\0\x01N\0\x01t\xff\xff\xff\xff",
+            "at byte 9: expected the length of a column value (4 bytes), found -1",
+        ),
+        (
+            b"I\0\0\0\x01N\0\x01x",
+            "at byte 8: expected the kind of a column value: 'n', 'u', 't' or 'b', found byte 'x'",
+        ),
+        (
+            b"Y\0\0\0\x01\xff\0t\0",
+            "at byte 5: expected the type's schema name, found bytes that are not UTF-8",
+        ),
     ];
     for (bytes, expected) in cases {
         let error = failure(bytes, ProtoVersion::V1).to_string();
@@ -318,9 +411,16 @@ fn errors_name_the_message_the_place_and_what_was_expected() {
 
 #[test]
 fn debug_does_not_show_values() {
-    let bytes = encode(&Owned::Insert(None, 1, vec![OwnedCell::Text(b"secret".to_vec())]));
+    let bytes = encode(&Owned::Insert(
+        None,
+        1,
+        vec![OwnedCell::Text(b"secret".to_vec())],
+    ));
     let shown = format!("{:?}", Decoder::new(ProtoVersion::V1).decode(&bytes));
-    assert!(shown.contains("Text") && !shown.contains("secret"), "{shown}");
+    assert!(
+        shown.contains("Text") && !shown.contains("secret"),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Arrays in PostgreSQL's text form: `{1,NULL,"a \"b\""}`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use millrace_api::data::Value;
@@ -11,12 +12,11 @@ pub(super) fn array(text: &str, element: &Convert) -> Result<Value, ConvertError
     let body = body(text).ok_or(ConvertError::Malformed { expected: "array" })?;
     let mut values = Vec::new();
     let mut rest = body;
-    let mut buffer = String::new();
     while !rest.is_empty() {
-        let (item, next) = item(rest, &mut buffer).ok_or(ConvertError::Malformed { expected: "array" })?;
+        let (item, next) = item(rest).ok_or(ConvertError::Malformed { expected: "array" })?;
         values.push(match item {
             Item::Null | Item::Nested => Value::Null,
-            Item::Value(text) => match element.literal(text) {
+            Item::Value(text) => match element.literal(&text) {
                 Ok(value) => value,
                 Err(e @ ConvertError::UnknownLabel) => return Err(e),
                 Err(_) => Value::Null,
@@ -36,11 +36,11 @@ fn body(text: &str) -> Option<&str> {
 enum Item<'a> {
     Null,
     Nested,
-    Value(&'a str),
+    Value(Cow<'a, str>),
 }
 
 /// The first element and what follows its comma.
-fn item<'a>(text: &'a str, buffer: &'a mut String) -> Option<(Item<'a>, &'a str)> {
+fn item(text: &str) -> Option<(Item<'_>, &str)> {
     let bytes = text.as_bytes();
     match bytes.first()? {
         b'{' => {
@@ -65,12 +65,12 @@ fn item<'a>(text: &'a str, buffer: &'a mut String) -> Option<(Item<'a>, &'a str)
             None
         }
         b'"' => {
-            buffer.clear();
+            let mut buffer = String::new();
             let mut chars = text[1..].char_indices();
             loop {
                 match chars.next()? {
                     (_, '\\') => buffer.push(chars.next()?.1),
-                    (at, '"') => return Some((Item::Value(buffer), after_comma(&text[at + 2..])?)),
+                    (at, '"') => return Some((Item::Value(Cow::Owned(buffer)), after_comma(&text[at + 2..])?)),
                     (_, c) => buffer.push(c),
                 }
             }
@@ -78,7 +78,7 @@ fn item<'a>(text: &'a str, buffer: &'a mut String) -> Option<(Item<'a>, &'a str)
         _ => {
             let end = text.find(',').unwrap_or(text.len());
             let value = &text[..end];
-            let item = if value.eq_ignore_ascii_case("NULL") { Item::Null } else { Item::Value(value) };
+            let item = if value.eq_ignore_ascii_case("NULL") { Item::Null } else { Item::Value(Cow::Borrowed(value)) };
             Some((item, text.get(end + 1..).unwrap_or("")))
         }
     }

@@ -31,7 +31,9 @@ impl Candidate<'_> {
     }
 
     fn list(&self) -> &[String] {
-        self.value.and_then(ParsedValue::as_list).unwrap_or_default()
+        self.value
+            .and_then(ParsedValue::as_list)
+            .unwrap_or_default()
     }
 }
 
@@ -116,7 +118,13 @@ impl Validator {
     /// The same, content with null.
     #[must_use]
     pub fn or_null(self) -> Self {
-        Self::new(move |candidate| if candidate.value.is_none() { Vec::new() } else { self.check(candidate) })
+        Self::new(move |candidate| {
+            if candidate.value.is_none() {
+                Vec::new()
+            } else {
+                self.check(candidate)
+            }
+        })
     }
 
     /// A number of at least `min`; null is a problem.
@@ -131,17 +139,26 @@ impl Validator {
 
     fn range(min: Option<i64>, max: Option<i64>) -> Self {
         Self::first(move |candidate| {
-            let Some(number) = candidate.value.and_then(ParsedValue::as_f64) else { return Some("Value must be non-null".into()) };
+            let Some(number) = candidate.value.and_then(ParsedValue::as_f64) else {
+                return Some("Value must be non-null".into());
+            };
             if let Some(min) = min.filter(|min| number < *min as f64) {
                 return Some(format!("Value must be at least {min}").into());
             }
-            max.filter(|max| number > *max as f64).map(|max| format!("Value must be no more than {max}").into())
+            max.filter(|max| number > *max as f64)
+                .map(|max| format!("Value must be no more than {max}").into())
         })
     }
 
     /// A text with at least one character; null passes.
     pub fn non_empty() -> Self {
-        Self::first(|candidate| candidate.value.and_then(ParsedValue::as_str).filter(|text| text.is_empty()).map(|_| "String must be non-empty".into()))
+        Self::first(|candidate| {
+            candidate
+                .value
+                .and_then(ParsedValue::as_str)
+                .filter(|text| text.is_empty())
+                .map(|_| "String must be non-empty".into())
+        })
     }
 
     /// A text with at least one character and no control characters; null passes. Used for names.
@@ -151,7 +168,11 @@ impl Validator {
             if text.is_empty() {
                 return Some("String may not be empty".into());
             }
-            let found: Vec<_> = text.chars().filter(|c| c.is_control()).map(|c| u32::from(c).to_string()).collect();
+            let found: Vec<_> = text
+                .chars()
+                .filter(|c| c.is_control())
+                .map(|c| u32::from(c).to_string())
+                .collect();
             let found = (!found.is_empty()).then(|| found.join(", "))?;
             Some(format!("String may not contain control sequences but had the following ASCII chars: {found}").into())
         })
@@ -159,33 +180,52 @@ impl Validator {
 
     /// Anything but null.
     pub fn non_null() -> Self {
-        Self::first(|candidate| candidate.value.is_none().then(|| "entry must be non null".into()))
+        Self::first(|candidate| {
+            candidate
+                .value
+                .is_none()
+                .then(|| "entry must be non null".into())
+        })
     }
 
     /// One of `allowed`, or null only with [`Validator::or_null`].
-    pub fn one_of<I: IntoIterator<Item = S>, S: Into<String>>(allowed: I, case: LetterCase) -> Self {
+    pub fn one_of<I: IntoIterator<Item = S>, S: Into<String>>(
+        allowed: I,
+        case: LetterCase,
+    ) -> Self {
         let allowed: Vec<String> = allowed.into_iter().map(Into::into).collect();
         Self::first(move |candidate| {
             let text = candidate.value.and_then(ParsedValue::as_str);
             if text.is_some_and(|text| allowed.iter().any(|literal| case.accepts(literal, text))) {
                 return None;
             }
-            let case = if case == LetterCase::Exact { "" } else { " (case insensitive)" };
+            let case = if case == LetterCase::Exact {
+                ""
+            } else {
+                " (case insensitive)"
+            };
             Some(format!("String must be one of{case}: {}", allowed.join(", ")).into())
         })
     }
 
     /// One of `allowed`, each item of a list for itself, with the terse problem text of Confluent's connectors.
-    pub fn enumerator<I: IntoIterator<Item = S>, S: Into<String>>(allowed: I, case: LetterCase) -> Self {
+    pub fn enumerator<I: IntoIterator<Item = S>, S: Into<String>>(
+        allowed: I,
+        case: LetterCase,
+    ) -> Self {
         let allowed: Vec<String> = allowed.into_iter().map(Into::into).collect();
         Self::first(move |candidate| {
             let known = |text: &str| allowed.iter().any(|literal| case.accepts(literal, text));
             match candidate.value {
                 Some(ParsedValue::List(items)) => {
                     let item = items.iter().find(|item| !known(item))?.clone();
-                    Some(Problem::Item { item, problem: "Invalid enumerator".to_owned() })
+                    Some(Problem::Item {
+                        item,
+                        problem: "Invalid enumerator".to_owned(),
+                    })
                 }
-                value => (!value.and_then(ParsedValue::as_str).is_some_and(known)).then(|| "Invalid enumerator".into()),
+                value => (!value.and_then(ParsedValue::as_str).is_some_and(known))
+                    .then(|| "Invalid enumerator".into()),
             }
         })
     }
@@ -193,7 +233,11 @@ impl Validator {
     /// A literal of `T`, as the dialect and the enum want it.
     pub fn literal_of<T: ConfigEnum>() -> Self {
         Self::first(|candidate| {
-            let case = if candidate.dialect == Dialect::Debezium { LetterCase::Insensitive } else { T::CASE };
+            let case = if candidate.dialect == Dialect::Debezium {
+                LetterCase::Insensitive
+            } else {
+                T::CASE
+            };
             let accepted = |text: &str| T::names().any(|literal| case.accepts(literal, text));
             // Debezium looks at the text, null of an optional key is no problem there.
             let text = match candidate.dialect {
@@ -207,8 +251,12 @@ impl Validator {
             Some(match (T::PROBLEM, candidate.dialect, case) {
                 (Some(problem), ..) => problem.into(),
                 (None, Dialect::Debezium, _) => format!("Value must be one of {literals}").into(),
-                (None, Dialect::Connect, LetterCase::Exact) => format!("String must be one of: {literals}").into(),
-                (None, Dialect::Connect, _) => format!("String must be one of (case insensitive): {literals}").into(),
+                (None, Dialect::Connect, LetterCase::Exact) => {
+                    format!("String must be one of: {literals}").into()
+                }
+                (None, Dialect::Connect, _) => {
+                    format!("String must be one of (case insensitive): {literals}").into()
+                }
             })
         })
     }
@@ -216,7 +264,9 @@ impl Validator {
     /// A list that names nothing twice, by the rule for aliases; null is a problem.
     pub fn unique_aliases() -> Self {
         Self::first(|candidate| {
-            let Some(value) = candidate.value else { return Some("entry must be non null".into()) };
+            let Some(value) = candidate.value else {
+                return Some("entry must be non null".into());
+            };
             has_duplicates(value.as_list()?).then(|| "Duplicate alias provided.".into())
         })
     }
@@ -228,7 +278,9 @@ impl Validator {
             let text = if candidate.value.is_none() {
                 format!("Configuration '{name}' values must not be null.")
             } else if candidate.list().is_empty() && !allow_empty {
-                format!("Configuration '{name}' must not be empty. Valid values include: any non-empty value")
+                format!(
+                    "Configuration '{name}' must not be empty. Valid values include: any non-empty value"
+                )
             } else if has_duplicates(candidate.list()) {
                 format!("Configuration '{name}' values must not be duplicated.")
             } else if candidate.list().iter().any(String::is_empty) {
@@ -250,7 +302,9 @@ impl Validator {
         Self::first(|candidate| {
             let problem = match candidate.value.and_then(ParsedValue::as_str) {
                 Some(text) => JavaRegex::new(text).err()?.to_string(),
-                None => "Cannot invoke \"String.isEmpty()\" because \"this.pattern\" is null".to_owned(),
+                None => {
+                    "Cannot invoke \"String.isEmpty()\" because \"this.pattern\" is null".to_owned()
+                }
             };
             Some(format!("Invalid regex: {problem}").into())
         })
@@ -259,8 +313,15 @@ impl Validator {
     /// A list of regular expressions in which `\,` is a comma of the expression; null passes.
     pub fn regex_list() -> Self {
         Self::first(|candidate| {
-            let error = split_regex_list(candidate.text?).iter().find_map(|item| JavaRegex::new(item).err())?;
-            Some(format!("A comma-separated list of valid regular expressions is expected, but {error}").into())
+            let error = split_regex_list(candidate.text?)
+                .iter()
+                .find_map(|item| JavaRegex::new(item).err())?;
+            Some(
+                format!(
+                    "A comma-separated list of valid regular expressions is expected, but {error}"
+                )
+                .into(),
+            )
         })
     }
 
@@ -268,7 +329,10 @@ impl Validator {
     ///
     /// # Panics
     /// When `pattern` is not a regular expression: a mistake of whoever writes the definition.
-    pub fn matches(pattern: &str, problem: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+    pub fn matches(
+        pattern: &str,
+        problem: impl Fn(&str) -> String + Send + Sync + 'static,
+    ) -> Self {
         let regex = match JavaRegex::new(pattern) {
             Ok(regex) => regex,
             Err(error) => panic!("validator pattern: {error}"),
@@ -289,7 +353,11 @@ impl Validator {
 
     /// Debezium's integer of at least one.
     pub fn positive_integer() -> Self {
-        Self::integer_text(1, i32::MAX.into(), "A positive, non-zero integer value is expected")
+        Self::integer_text(
+            1,
+            i32::MAX.into(),
+            "A positive, non-zero integer value is expected",
+        )
     }
 
     /// Debezium's integer of at least zero.

@@ -7,11 +7,11 @@ use indexmap::IndexMap;
 use super::class_names::{AnyClass, ClassNames};
 use super::dialect::Dialect;
 use super::evaluate::{ConfigValue, Evaluation, evaluate};
-use super::key::{ConfigKey, Default};
+use super::key::{ConfigKey, DefaultValue};
 use super::props::RawProps;
 
 /// The keys that a plugin has, in the order in which they are published.
-#[derive(Clone, Debug, std::default::Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ConfigDef {
     keys: IndexMap<String, ConfigKey>,
     dialect: Dialect,
@@ -25,7 +25,10 @@ impl ConfigDef {
 
     /// No keys, by the rules of `dialect`.
     pub fn with_dialect(dialect: Dialect) -> Self {
-        Self { keys: IndexMap::new(), dialect }
+        Self {
+            keys: IndexMap::new(),
+            dialect,
+        }
     }
 
     /// Whose rules apply.
@@ -71,10 +74,18 @@ impl ConfigDef {
             let label = key.label().to_owned();
             self.push(ConfigKey {
                 name: format!("{prefix}{}", key.name),
-                group: Some(key.group.as_ref().map_or_else(|| group.to_owned(), |own| format!("{group}: {own}"))),
+                group: Some(
+                    key.group
+                        .as_ref()
+                        .map_or_else(|| group.to_owned(), |own| format!("{group}: {own}")),
+                ),
                 order_in_group: Some(order),
                 display_name: Some(label),
-                dependents: key.dependents.iter().map(|dependent| format!("{prefix}{dependent}")).collect(),
+                dependents: key
+                    .dependents
+                    .iter()
+                    .map(|dependent| format!("{prefix}{dependent}"))
+                    .collect(),
                 own_name: Some(key.own_name().to_owned()),
                 ..key.clone()
             });
@@ -122,7 +133,9 @@ impl ConfigDef {
 
     /// Every name that a configuration may use: keys, hidden keys and aliases.
     pub fn known_names(&self) -> impl Iterator<Item = &str> {
-        self.keys.values().flat_map(|key| std::iter::once(key.name.as_str()).chain(key.aliases.iter().map(String::as_str)))
+        self.keys.values().flat_map(|key| {
+            std::iter::once(key.name.as_str()).chain(key.aliases.iter().map(String::as_str))
+        })
     }
 
     /// The groups of published keys, in the order of their first key.
@@ -144,7 +157,9 @@ impl ConfigDef {
             let order = match (&key.group, key.order_in_group, &key.alias_of) {
                 (None, explicit, _) => explicit.unwrap_or(-1),
                 (Some(_), Some(explicit), _) => explicit,
-                (Some(_), None, Some(original)) if orders.contains_key(original.as_str()) => orders[original.as_str()],
+                (Some(_), None, Some(original)) if orders.contains_key(original.as_str()) => {
+                    orders[original.as_str()]
+                }
                 (Some(group), None, _) => last.get(group.as_str()).map_or(1, |last| last + 1),
             };
             if let Some(group) = &key.group {
@@ -162,9 +177,11 @@ impl ConfigDef {
         let mut keys: Vec<&ConfigKey> = self.published().collect();
         keys.sort_by_cached_key(|key| {
             (
-                key.group.as_ref().map(|group| groups.iter().position(|known| known == group)),
+                key.group
+                    .as_ref()
+                    .map(|group| groups.iter().position(|known| known == group)),
                 orders.get(key.name.as_str()).copied(),
-                key.default != Default::NoDefault,
+                key.default != DefaultValue::Required,
                 key.importance,
                 key.name.clone(),
             )

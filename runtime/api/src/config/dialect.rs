@@ -23,7 +23,9 @@ impl Dialect {
     /// The message for a required key that is not there.
     pub(super) fn missing(self, key: &str) -> String {
         match self {
-            Self::Connect => format!("Missing required configuration \"{key}\" which has no default value."),
+            Self::Connect => {
+                format!("Missing required configuration \"{key}\" which has no default value.")
+            }
             Self::Debezium => format!("The '{key}' value is invalid: A value is required"),
         }
     }

@@ -19,7 +19,10 @@ pub struct FieldText<'a> {
 
 impl FieldText<'_> {
     fn integer<T: TryFrom<i64>>(&self) -> Result<T, String> {
-        let number = self.value.and_then(ParsedValue::as_i64).ok_or_else(missing)?;
+        let number = self
+            .value
+            .and_then(ParsedValue::as_i64)
+            .ok_or_else(missing)?;
         let range = || format!("{number} is outside of what this setting can hold");
         T::try_from(number).map_err(|_| range())
     }
@@ -58,7 +61,11 @@ impl<T: ConfigField> ConfigField for Option<T> {
     const OPTIONAL: bool = true;
 
     fn read(field: &FieldText<'_>) -> Result<Self, String> {
-        if field.value.is_none() { Ok(None) } else { T::read(field).map(Some) }
+        if field.value.is_none() {
+            Ok(None)
+        } else {
+            T::read(field).map(Some)
+        }
     }
 
     fn validator() -> Option<Validator> {
@@ -77,7 +84,10 @@ impl ConfigField for String {
     fn read(field: &FieldText<'_>) -> Result<Self, String> {
         match field.value {
             Some(ParsedValue::String(text) | ParsedValue::Class(text)) => Ok(text.clone()),
-            Some(_) => field.text.map(|text| text.trim().to_owned()).ok_or_else(missing),
+            Some(_) => field
+                .text
+                .map(|text| text.trim().to_owned())
+                .ok_or_else(missing),
             None => Err(missing()),
         }
     }
@@ -106,7 +116,10 @@ impl ConfigField for f64 {
     const KIND: ConfigType = ConfigType::Double;
 
     fn read(field: &FieldText<'_>) -> Result<Self, String> {
-        field.value.and_then(ParsedValue::as_f64).ok_or_else(missing)
+        field
+            .value
+            .and_then(ParsedValue::as_f64)
+            .ok_or_else(missing)
     }
 }
 
@@ -128,7 +141,11 @@ impl ConfigField for Vec<String> {
     const KIND: ConfigType = ConfigType::List;
 
     fn read(field: &FieldText<'_>) -> Result<Self, String> {
-        field.value.and_then(ParsedValue::as_list).map(<[String]>::to_vec).ok_or_else(missing)
+        field
+            .value
+            .and_then(ParsedValue::as_list)
+            .map(<[String]>::to_vec)
+            .ok_or_else(missing)
     }
 }
 
@@ -160,7 +177,9 @@ impl LetterCase {
         match self {
             Self::Exact => literal == text,
             Self::Insensitive => literal.eq_ignore_ascii_case(text),
-            Self::LowerOrUpper => literal.to_ascii_lowercase() == text || literal.to_ascii_uppercase() == text,
+            Self::LowerOrUpper => {
+                literal.to_ascii_lowercase() == text || literal.to_ascii_uppercase() == text
+            }
         }
     }
 }
@@ -204,7 +223,10 @@ pub trait ConfigEnum: Sized + 'static {
     /// The variant that has this name, in any letter case and with white space around it: what is too lax is refused by validation before.
     fn from_text(text: &str) -> Option<Self> {
         let text = text.trim();
-        let named = |(literal, others): &(&str, &[&str])| literal.eq_ignore_ascii_case(text) || others.iter().any(|other| other.eq_ignore_ascii_case(text));
+        let named = |(literal, others): &(&str, &[&str])| {
+            literal.eq_ignore_ascii_case(text)
+                || others.iter().any(|other| other.eq_ignore_ascii_case(text))
+        };
         Self::VARIANTS.iter().position(named).and_then(Self::at)
     }
 
@@ -215,6 +237,8 @@ pub trait ConfigEnum: Sized + 'static {
 
     /// All accepted names.
     fn names() -> impl Iterator<Item = &'static str> {
-        Self::VARIANTS.iter().flat_map(|(literal, others)| std::iter::once(*literal).chain(others.iter().copied()))
+        Self::VARIANTS
+            .iter()
+            .flat_map(|(literal, others)| std::iter::once(*literal).chain(others.iter().copied()))
     }
 }

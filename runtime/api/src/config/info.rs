@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::class_names::AnyClass;
 use super::definition::ConfigDef;
 use super::dialect::Dialect;
 use super::evaluate::ConfigValue;
-use super::key::{ConfigKey, ConfigType, Default};
-use super::parse::{parse, ParsedValue};
-use super::class_names::AnyClass;
+use super::key::{ConfigKey, ConfigType, DefaultValue};
+use super::parse::{ParsedValue, parse};
 use super::secret::HIDDEN;
 
 /// The definition of a key: an element of `/connector-plugins/<plugin>/config`, and `definition` in a validation.
@@ -78,7 +78,15 @@ pub struct ConfigInfos {
 impl ConfigInfos {
     /// Every error with its key.
     pub fn errors(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.configs.iter().filter_map(|config| config.value.as_ref()).flat_map(|value| value.errors.iter().map(|error| (value.name.as_str(), error.as_str())))
+        self.configs
+            .iter()
+            .filter_map(|config| config.value.as_ref())
+            .flat_map(|value| {
+                value
+                    .errors
+                    .iter()
+                    .map(|error| (value.name.as_str(), error.as_str()))
+            })
     }
 }
 
@@ -86,7 +94,15 @@ impl ConfigDef {
     /// The JSON of every published key.
     pub fn key_infos(&self) -> Vec<ConfigKeyInfo> {
         let orders = self.orders();
-        self.published().map(|key| key_info(key, orders.get(key.name.as_str()).copied().unwrap_or(-1), self.dialect())).collect()
+        self.published()
+            .map(|key| {
+                key_info(
+                    key,
+                    orders.get(key.name.as_str()).copied().unwrap_or(-1),
+                    self.dialect(),
+                )
+            })
+            .collect()
     }
 }
 
@@ -94,7 +110,12 @@ impl ConfigDef {
 pub fn plugin_key_infos(own: &ConfigDef, framework: Option<&ConfigDef>) -> Vec<ConfigKeyInfo> {
     let mut infos = own.key_infos();
     if let Some(framework) = framework {
-        infos.extend(framework.key_infos().into_iter().filter(|info| own.get(&info.name).is_none_or(|key| key.hidden)));
+        infos.extend(
+            framework
+                .key_infos()
+                .into_iter()
+                .filter(|info| own.get(&info.name).is_none_or(|key| key.hidden)),
+        );
     }
     infos
 }
@@ -103,7 +124,7 @@ fn key_info(key: &ConfigKey, order_in_group: i32, dialect: Dialect) -> ConfigKey
     ConfigKeyInfo {
         name: key.name.clone(),
         kind: key.kind.name().to_owned(),
-        required: key.default == Default::NoDefault && dialect == Dialect::Connect,
+        required: key.default == DefaultValue::Required && dialect == Dialect::Connect,
         default_value: default_text(key),
         importance: key.importance.name().to_owned(),
         documentation: key.documentation.clone(),
@@ -118,9 +139,11 @@ fn key_info(key: &ConfigKey, order_in_group: i32, dialect: Dialect) -> ConfigKey
 /// The default as a value would be shown.
 pub(super) fn default_text(key: &ConfigKey) -> Option<String> {
     match &key.default {
-        Default::NoDefault | Default::Null => None,
-        Default::Value(_) if key.kind == ConfigType::Password => Some(HIDDEN.to_owned()),
-        Default::Value(text) => Some(parse(text, key.kind, &AnyClass).map_or_else(|_| text.clone(), |value| value.shown())),
+        DefaultValue::Required | DefaultValue::Null => None,
+        DefaultValue::Text(_) if key.kind == ConfigType::Password => Some(HIDDEN.to_owned()),
+        DefaultValue::Text(text) => Some(
+            parse(text, key.kind, &AnyClass).map_or_else(|_| text.clone(), |value| value.shown()),
+        ),
     }
 }
 

@@ -54,7 +54,11 @@ impl JavaRegex {
     }
 
     fn compile(pattern: &str, case_insensitive: bool) -> Result<Self, JavaRegexError> {
-        let error = |description: String, index| JavaRegexError { description, index, pattern: pattern.to_owned() };
+        let error = |description: String, index| JavaRegexError {
+            description,
+            index,
+            pattern: pattern.to_owned(),
+        };
         if let Some((description, index)) = syntax_error(pattern) {
             return Err(error(description, index));
         }
@@ -96,7 +100,11 @@ pub fn split_regex_list(list: &str) -> Vec<String> {
         }
         rest.next();
     }
-    items.into_iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+    items
+        .into_iter()
+        .map(|item| item.trim().to_owned())
+        .filter(|item| !item.is_empty())
+        .collect()
 }
 
 fn push(items: &mut [String], characters: &[char]) {
@@ -105,8 +113,7 @@ fn push(items: &mut [String], characters: &[char]) {
     }
 }
 
-/// Where the engine's syntax differs from Java's: inside a class, a nested `[` of Java is a union, which the engine knows too; `\Z` is written `\z` with an
-/// optional line break; `\h` is a class.
+/// Writes in the engine's syntax what only Java has: quotation with `\Q..\E`, blanks as `\h`, the end before a last line break as `\Z`.
 fn translate(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut rest = pattern.chars();
@@ -116,11 +123,12 @@ fn translate(pattern: &str) -> String {
             continue;
         }
         match rest.next() {
-            Some('h') => out.push_str(r"[ \t\x{A0}\x{1680}\x{180e}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]"),
+            Some('h') => out
+                .push_str(r"[ \t\x{A0}\x{1680}\x{180e}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]"),
             Some('Z') => out.push_str(r"(?=\n?\z)"),
             Some('Q') => {
                 let mut quoted = String::new();
-                while let Some(q) = rest.next() {
+                for q in rest.by_ref() {
                     quoted.push(q);
                     if quoted.ends_with("\\E") {
                         quoted.truncate(quoted.len() - 2);
@@ -146,9 +154,13 @@ fn syntax_error(pattern: &str) -> Option<(String, Option<usize>)> {
     let mut index = 0;
     while let Some(c) = at(index) {
         match c {
-            '\\' if at(index + 1).is_none() => return Some(("Unescaped trailing backslash".to_owned(), Some(chars.len()))),
+            '\\' if at(index + 1).is_none() => {
+                return Some(("Unescaped trailing backslash".to_owned(), Some(chars.len())));
+            }
             '\\' if at(index + 1) == Some('Q') => {
-                index = (index + 2..chars.len()).find(|end| at(*end) == Some('\\') && at(end + 1) == Some('E')).map_or(chars.len(), |end| end + 2);
+                index = (index + 2..chars.len())
+                    .find(|end| at(*end) == Some('\\') && at(end + 1) == Some('E'))
+                    .map_or(chars.len(), |end| end + 2);
                 quantifiable = true;
                 continue;
             }
@@ -157,10 +169,10 @@ fn syntax_error(pattern: &str) -> Option<(String, Option<usize>)> {
                 quantifiable = true;
             }
             '[' => {
-                index = class_end(&chars, index).ok_or(()).map_or(chars.len(), |end| end);
-                if index >= chars.len() {
+                let Some(end) = class_end(&chars, index) else {
                     return Some(("Unclosed character class".to_owned(), Some(chars.len() - 1)));
-                }
+                };
+                index = end;
                 quantifiable = true;
             }
             '(' => {
@@ -188,13 +200,19 @@ fn syntax_error(pattern: &str) -> Option<(String, Option<usize>)> {
                 quantifiable = false;
             }
             '{' => {
-                let digits = chars[index + 1..].iter().take_while(|d| d.is_ascii_digit()).count();
+                let digits = chars[index + 1..]
+                    .iter()
+                    .take_while(|d| d.is_ascii_digit())
+                    .count();
                 if !quantifiable || digits == 0 {
                     return Some(("Illegal repetition".to_owned(), None));
                 }
                 let mut end = index + 1 + digits;
                 if at(end) == Some(',') {
-                    end += 1 + chars[end + 1..].iter().take_while(|d| d.is_ascii_digit()).count();
+                    end += 1 + chars[end + 1..]
+                        .iter()
+                        .take_while(|d| d.is_ascii_digit())
+                        .count();
                 }
                 if at(end) != Some('}') {
                     return Some(("Unclosed counted closure".to_owned(), Some(end)));
@@ -206,7 +224,6 @@ fn syntax_error(pattern: &str) -> Option<(String, Option<usize>)> {
                 quantifiable = false;
             }
             '|' => quantifiable = false,
-            '^' | '$' => quantifiable = true,
             _ => quantifiable = true,
         }
         index += 1;
@@ -254,7 +271,10 @@ mod tests {
             ("a{1", "Unclosed counted closure near index 3\na{1"),
         ];
         for (pattern, expected) in table {
-            assert_eq!(JavaRegex::new(pattern).expect_err(pattern).to_string(), expected);
+            assert_eq!(
+                JavaRegex::new(pattern).expect_err(pattern).to_string(),
+                expected
+            );
         }
     }
 
@@ -273,13 +293,24 @@ mod tests {
             ("", "", true),
             ("a$", "a", true),
         ] {
-            assert_eq!(JavaRegex::new(pattern).expect(pattern).is_full_match(text), expected, "{pattern} on {text}");
+            assert_eq!(
+                JavaRegex::new(pattern).expect(pattern).is_full_match(text),
+                expected,
+                "{pattern} on {text}"
+            );
         }
-        assert!(JavaRegex::case_insensitive("public\\.t.*").expect("compiles").is_full_match("PUBLIC.Table"));
+        assert!(
+            JavaRegex::case_insensitive("public\\.t.*")
+                .expect("compiles")
+                .is_full_match("PUBLIC.Table")
+        );
     }
 
     #[test]
     fn escaped_commas_stay_in_their_item() {
-        assert_eq!(split_regex_list(" a\\,b , c\\.d,, e{1\\,2}\\\\"), ["a,b", "c\\.d", "e{1,2}\\\\"]);
+        assert_eq!(
+            split_regex_list(" a\\,b , c\\.d,, e{1\\,2}\\\\"),
+            ["a,b", "c\\.d", "e{1,2}\\\\"]
+        );
     }
 }

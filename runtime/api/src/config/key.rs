@@ -45,13 +45,13 @@ impl ConfigType {
 
 /// What a key has when it is not given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Default {
+pub enum DefaultValue {
     /// Nothing: the key is required.
-    NoDefault,
+    Required,
     /// Null: the key is optional.
     Null,
     /// This text, parsed like a given one.
-    Value(String),
+    Text(String),
 }
 
 /// How much a user should care about a key. Ordered from high to low, as keys are sorted.
@@ -109,7 +109,7 @@ pub struct ConfigKey {
     /// Its type.
     pub kind: ConfigType,
     /// What it has when not given.
-    pub default: Default,
+    pub default: DefaultValue,
     /// How much it matters.
     pub importance: Importance,
     /// What it does, for users.
@@ -146,7 +146,7 @@ impl ConfigKey {
         Self {
             name: name.into(),
             kind,
-            default: Default::NoDefault,
+            default: DefaultValue::Required,
             importance,
             documentation: String::new(),
             group: None,
@@ -167,14 +167,14 @@ impl ConfigKey {
     /// Sets the default text.
     #[must_use]
     pub fn default_value(mut self, text: impl Into<String>) -> Self {
-        self.default = Default::Value(text.into());
+        self.default = DefaultValue::Text(text.into());
         self
     }
 
     /// Makes the key optional without a value.
     #[must_use]
     pub fn default_null(mut self) -> Self {
-        self.default = Default::Null;
+        self.default = DefaultValue::Null;
         self
     }
 
@@ -238,7 +238,9 @@ impl ConfigKey {
 
     /// The label: the display name, or the key.
     pub fn label(&self) -> &str {
-        self.display_name.as_deref().unwrap_or_else(|| self.own_name())
+        self.display_name
+            .as_deref()
+            .unwrap_or_else(|| self.own_name())
     }
 
     /// The name that validators print.

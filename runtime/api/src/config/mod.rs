@@ -30,20 +30,27 @@
 
 mod check;
 mod class_names;
+pub mod connector;
 mod definition;
 mod dialect;
+mod enrich;
 mod evaluate;
 mod field;
 mod info;
+mod java_order;
 mod java_regex;
 mod key;
 mod markdown;
+mod overrides;
 mod parse;
+mod plugins;
 mod props;
 mod recommend;
 mod secret;
 mod typed;
 mod unknown;
+mod validate_connector;
+mod version_range;
 
 pub use millrace_api_derive::{ConfigEnum, ConnectConfig};
 
@@ -55,11 +62,18 @@ pub use evaluate::{ConfigValue, Evaluation};
 pub use field::{ConfigEnum, ConfigField, FieldText, LetterCase};
 pub use info::{ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigValueInfo, plugin_key_infos};
 pub use java_regex::{JavaRegex, JavaRegexError, split_regex_list};
-pub use key::{ConfigKey, ConfigType, Default, Importance, Width};
+pub use key::{ConfigKey, ConfigType, DefaultValue, Importance, Width};
 pub use markdown::markdown;
+pub use overrides::{ClientKind, OverridePolicy};
 pub use parse::ParsedValue;
+pub use plugins::{ConfigPlugin, PluginKind, PluginLookup};
 pub use props::{Props, RawProps};
 pub use recommend::{Recommendation, Recommender};
 pub use secret::{HIDDEN, Secret};
 pub use typed::{ConfigErrors, ConnectConfig, duration_from_millis};
 pub use unknown::{UnknownKey, unknown_keys};
+pub use validate_connector::{
+    ConnectorAnswers, ExactlyOnceAnswer, TransactionBoundaryAnswer, ValidationFailure,
+    validate_connector,
+};
+pub use version_range::VersionRange;

@@ -92,18 +92,37 @@ impl fmt::Display for ParsedValue {
 }
 
 /// Parses a text as `kind`. The error is the problem alone, without key and value.
-pub(super) fn parse(text: &str, kind: ConfigType, classes: &dyn ClassNames) -> Result<ParsedValue, String> {
+pub(super) fn parse(
+    text: &str,
+    kind: ConfigType,
+    classes: &dyn ClassNames,
+) -> Result<ParsedValue, String> {
     let trimmed = java_trim(text);
     let not_a_number = || format!("Not a number of type {}", kind.name());
     match kind {
-        ConfigType::Boolean if trimmed.eq_ignore_ascii_case("true") => Ok(ParsedValue::Boolean(true)),
-        ConfigType::Boolean if trimmed.eq_ignore_ascii_case("false") => Ok(ParsedValue::Boolean(false)),
+        ConfigType::Boolean if trimmed.eq_ignore_ascii_case("true") => {
+            Ok(ParsedValue::Boolean(true))
+        }
+        ConfigType::Boolean if trimmed.eq_ignore_ascii_case("false") => {
+            Ok(ParsedValue::Boolean(false))
+        }
         ConfigType::Boolean => Err("Expected value to be either true or false".to_owned()),
         ConfigType::String => Ok(ParsedValue::String(trimmed.to_owned())),
-        ConfigType::Short => trimmed.parse().map(ParsedValue::Short).map_err(|_| not_a_number()),
-        ConfigType::Int => trimmed.parse().map(ParsedValue::Int).map_err(|_| not_a_number()),
-        ConfigType::Long => trimmed.parse().map(ParsedValue::Long).map_err(|_| not_a_number()),
-        ConfigType::Double => parse_double(trimmed).map(ParsedValue::Double).ok_or_else(not_a_number),
+        ConfigType::Short => trimmed
+            .parse()
+            .map(ParsedValue::Short)
+            .map_err(|_| not_a_number()),
+        ConfigType::Int => trimmed
+            .parse()
+            .map(ParsedValue::Int)
+            .map_err(|_| not_a_number()),
+        ConfigType::Long => trimmed
+            .parse()
+            .map(ParsedValue::Long)
+            .map_err(|_| not_a_number()),
+        ConfigType::Double => parse_double(trimmed)
+            .map(ParsedValue::Double)
+            .ok_or_else(not_a_number),
         ConfigType::List => Ok(ParsedValue::List(split_list(trimmed))),
         ConfigType::Class => match classes.resolve(trimmed) {
             Some(class) => Ok(ParsedValue::Class(class)),
@@ -130,8 +149,17 @@ pub(super) fn split_list(trimmed: &str) -> Vec<String> {
         .split(',')
         .enumerate()
         .map(|(index, item)| {
-            let item = if index > 0 { item.trim_start_matches(white) } else { item };
-            if index < last { item.trim_end_matches(white) } else { item }.to_owned()
+            let item = if index > 0 {
+                item.trim_start_matches(white)
+            } else {
+                item
+            };
+            if index < last {
+                item.trim_end_matches(white)
+            } else {
+                item
+            }
+            .to_owned()
         })
         .collect()
 }
@@ -140,11 +168,20 @@ pub(super) fn split_list(trimmed: &str) -> Vec<String> {
 fn parse_double(text: &str) -> Option<f64> {
     match text.trim_start_matches(['+', '-']) {
         "NaN" => return Some(f64::NAN),
-        "Infinity" => return Some(if text.starts_with('-') { f64::NEG_INFINITY } else { f64::INFINITY }),
+        "Infinity" => {
+            return Some(if text.starts_with('-') {
+                f64::NEG_INFINITY
+            } else {
+                f64::INFINITY
+            });
+        }
         digits if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') => return None,
         _ => {}
     }
-    text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text).parse().ok()
+    text.strip_suffix(['d', 'D', 'f', 'F'])
+        .unwrap_or(text)
+        .parse()
+        .ok()
 }
 
 fn double_text(number: f64) -> String {
@@ -168,8 +205,16 @@ mod tests {
         let table: &[(ConfigType, &str, Result<&str, &str>)] = &[
             (Boolean, " TRUE ", Ok("true")),
             (Boolean, "False", Ok("false")),
-            (Boolean, "yes", Err("Expected value to be either true or false")),
-            (Boolean, "", Err("Expected value to be either true or false")),
+            (
+                Boolean,
+                "yes",
+                Err("Expected value to be either true or false"),
+            ),
+            (
+                Boolean,
+                "",
+                Err("Expected value to be either true or false"),
+            ),
             (Int, " 7\t", Ok("7")),
             (Int, "+5", Ok("5")),
             (Int, "-2147483648", Ok("-2147483648")),
@@ -209,7 +254,10 @@ mod tests {
     #[test]
     fn passwords_are_never_shown() {
         let value = parse("s3cret", ConfigType::Password, &AnyClass).expect("parses");
-        assert_eq!((value.shown().as_str(), value.to_string().as_str()), (HIDDEN, HIDDEN));
+        assert_eq!(
+            (value.shown().as_str(), value.to_string().as_str()),
+            (HIDDEN, HIDDEN)
+        );
         assert!(!format!("{value:?}").contains("s3cret"));
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use indexmap::IndexMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::secret::HIDDEN;
 
@@ -52,16 +53,26 @@ impl Props {
 
     /// The entries whose key begins with `prefix`, under the rest of their key. A key equal to the prefix is left out.
     pub fn with_prefix(&self, prefix: &str) -> Self {
-        let strip = |key: &str| key.strip_prefix(prefix).filter(|rest| !rest.is_empty()).map(str::to_owned);
+        let strip = |key: &str| {
+            key.strip_prefix(prefix)
+                .filter(|rest| !rest.is_empty())
+                .map(str::to_owned)
+        };
         Self {
-            entries: self.entries.iter().filter_map(|(key, value)| Some((strip(key)?, value.clone()))).collect(),
+            entries: self
+                .entries
+                .iter()
+                .filter_map(|(key, value)| Some((strip(key)?, value.clone())))
+                .collect(),
             secret: self.secret.iter().filter_map(|key| strip(key)).collect(),
         }
     }
 
     /// All entries in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+        self.entries
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// All keys in order.
@@ -81,12 +92,17 @@ impl Props {
 
     /// The same entries as a submitted configuration.
     pub fn to_raw(&self) -> RawProps {
-        self.entries.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect()
+        self.entries
+            .iter()
+            .map(|(key, value)| (key.clone(), Some(value.clone())))
+            .collect()
     }
 
     /// What remains of a submitted configuration when keys with null are left out.
     pub fn from_raw(raw: &RawProps) -> Self {
-        raw.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect()
+        raw.iter()
+            .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
+            .collect()
     }
 
     /// The map itself.
@@ -105,19 +121,32 @@ impl Eq for Props {}
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Props {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        Self { entries: entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect(), secret: Vec::new() }
+        Self {
+            entries: entries
+                .into_iter()
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
+            secret: Vec::new(),
+        }
     }
 }
 
 impl<K: Into<String>, V: Into<String>> Extend<(K, V)> for Props {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
-        self.entries.extend(entries.into_iter().map(|(key, value)| (key.into(), value.into())));
+        self.entries.extend(
+            entries
+                .into_iter()
+                .map(|(key, value)| (key.into(), value.into())),
+        );
     }
 }
 
 impl From<IndexMap<String, String>> for Props {
     fn from(entries: IndexMap<String, String>) -> Self {
-        Self { entries, secret: Vec::new() }
+        Self {
+            entries,
+            secret: Vec::new(),
+        }
     }
 }
 
@@ -130,11 +159,27 @@ impl IntoIterator for Props {
     }
 }
 
+/// A JSON object of texts, secrets too: this is how configurations are stored.
+impl Serialize for Props {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.entries.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Props {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IndexMap::deserialize(deserializer).map(Self::from)
+    }
+}
+
 impl fmt::Debug for Props {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
         for (key, value) in &self.entries {
-            if self.secret.iter().any(|secret| secret == key) || names_a_secret(key) || carries_credentials(value) {
+            if self.secret.iter().any(|secret| secret == key)
+                || names_a_secret(key)
+                || carries_credentials(value)
+            {
                 map.entry(key, &HIDDEN);
             } else {
                 map.entry(key, value);
@@ -178,9 +223,13 @@ fn carries_credentials(value: &str) -> bool {
     if lower.contains("password=") || lower.contains("secret=") {
         return true;
     }
-    let Some((_, rest)) = value.split_once("://") else { return false };
+    let Some((_, rest)) = value.split_once("://") else {
+        return false;
+    };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    authority
+        .rsplit_once('@')
+        .is_some_and(|(user, _)| user.contains(':'))
 }
 
 #[cfg(test)]
@@ -189,9 +238,21 @@ mod tests {
 
     #[test]
     fn order_is_kept_and_prefixes_are_stripped() {
-        let props = Props::from_iter([("b", "1"), ("p.x", "2"), ("a", "3"), ("p.y.z", "4"), ("p.", "5")]);
-        assert_eq!(props.keys().collect::<Vec<_>>(), ["b", "p.x", "a", "p.y.z", "p."]);
-        assert_eq!(props.with_prefix("p.").iter().collect::<Vec<_>>(), [("x", "2"), ("y.z", "4")]);
+        let props = Props::from_iter([
+            ("b", "1"),
+            ("p.x", "2"),
+            ("a", "3"),
+            ("p.y.z", "4"),
+            ("p.", "5"),
+        ]);
+        assert_eq!(
+            props.keys().collect::<Vec<_>>(),
+            ["b", "p.x", "a", "p.y.z", "p."]
+        );
+        assert_eq!(
+            props.with_prefix("p.").iter().collect::<Vec<_>>(),
+            [("x", "2"), ("y.z", "4")]
+        );
     }
 
     #[test]
@@ -210,8 +271,17 @@ mod tests {
         for secret in ["aaa", "bbb", "ccc", "ddd", "eee"] {
             assert!(!printed.contains(secret), "{secret} in {printed}");
         }
-        assert!(printed.contains("visible") && printed.contains("http://host:80/a@b"), "{printed}");
-        assert!(!format!("{:?}", Props::from_iter([("x.shop.pin", "eee")]).with_prefix("x.")).is_empty());
+        assert!(
+            printed.contains("visible") && printed.contains("http://host:80/a@b"),
+            "{printed}"
+        );
+        assert!(
+            !format!(
+                "{:?}",
+                Props::from_iter([("x.shop.pin", "eee")]).with_prefix("x.")
+            )
+            .is_empty()
+        );
         let mut prefixed = Props::from_iter([("x.pin", "fff")]);
         prefixed.mark_secret("x.pin");
         assert!(!format!("{:?}", prefixed.with_prefix("x.")).contains("fff"));
@@ -219,7 +289,10 @@ mod tests {
 
     #[test]
     fn null_is_not_a_property() {
-        let raw = RawProps::from_iter([("a".to_owned(), None), ("b".to_owned(), Some(String::new()))]);
+        let raw = RawProps::from_iter([
+            ("a".to_owned(), None),
+            ("b".to_owned(), Some(String::new())),
+        ]);
         assert_eq!(Props::from_raw(&raw), Props::from_iter([("b", "")]));
     }
 }

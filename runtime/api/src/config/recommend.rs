@@ -36,7 +36,10 @@ impl Recommender {
     /// Always offers these values.
     pub fn values<I: IntoIterator<Item = S>, S: Into<String>>(values: I) -> Self {
         let values: Vec<String> = values.into_iter().map(Into::into).collect();
-        Self::new(move |_| Recommendation { values: values.clone(), visible: true })
+        Self::new(move |_| Recommendation {
+            values: values.clone(),
+            visible: true,
+        })
     }
 
     /// Always offers the literals of `T`.
@@ -46,7 +49,10 @@ impl Recommender {
 
     /// Offers nothing; the key is shown when `visible` says so.
     pub fn visible_when(visible: impl Fn(&RawProps) -> bool + Send + Sync + 'static) -> Self {
-        Self::new(move |props| Recommendation { values: Vec::new(), visible: visible(props) })
+        Self::new(move |props| Recommendation {
+            values: Vec::new(),
+            visible: visible(props),
+        })
     }
 
     /// What it says about a key with this configuration.

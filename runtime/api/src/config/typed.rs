@@ -1,6 +1,7 @@
 //! Configuration as a Rust struct.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::definition::ConfigDef;
@@ -42,7 +43,12 @@ pub trait ConnectConfig: Sized {
     fn extract(evaluation: &Evaluation) -> Result<Self, ConfigErrors>;
 
     /// The definition, built once.
-    fn definition() -> &'static ConfigDef;
+    fn shared_definition() -> &'static Arc<ConfigDef>;
+
+    /// The definition, built once.
+    fn definition() -> &'static ConfigDef {
+        Self::shared_definition()
+    }
 
     /// Reads a configuration. Keys that are not defined are ignored; see [`unknown_keys`](super::unknown_keys).
     ///
@@ -59,7 +65,11 @@ pub trait ConnectConfig: Sized {
     fn parse_raw(raw: &RawProps) -> Result<Self, ConfigErrors> {
         let evaluation = Self::definition().evaluate(raw);
         let errors: ConfigErrors = evaluation.errors().collect();
-        if errors.is_empty() { Self::extract(&evaluation) } else { Err(errors) }
+        if errors.is_empty() {
+            Self::extract(&evaluation)
+        } else {
+            Err(errors)
+        }
     }
 }
 
@@ -84,7 +94,9 @@ impl ConfigErrors {
 
     /// Key and message of every error.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, message)| (key.as_str(), message.as_str()))
+        self.0
+            .iter()
+            .map(|(key, message)| (key.as_str(), message.as_str()))
     }
 
     /// Number of errors.
@@ -124,6 +136,10 @@ impl std::error::Error for ConfigErrors {}
 /// # Errors
 /// For a negative number.
 pub fn duration_from_millis(field: &FieldText<'_>) -> Result<Option<Duration>, String> {
-    let Some(millis) = field.value.and_then(ParsedValue::as_i64) else { return Ok(None) };
-    u64::try_from(millis).map(|millis| Some(Duration::from_millis(millis))).map_err(|_| "a time of less than 0 ms is not possible".to_owned())
+    let Some(millis) = field.value.and_then(ParsedValue::as_i64) else {
+        return Ok(None);
+    };
+    u64::try_from(millis)
+        .map(|millis| Some(Duration::from_millis(millis)))
+        .map_err(|_| "a time of less than 0 ms is not possible".to_owned())
 }

@@ -147,7 +147,7 @@ pub struct SourceRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimestampType {
     /// No timestamp.
-    NoTimestampType,
+    None,
     /// The producer's.
     CreateTime,
     /// The log's.

@@ -315,6 +315,13 @@ impl SchemaBuilder {
         b
     }
 
+    /// A map of `key` in which every value is null: what is inferred of a text without any value.
+    pub fn map_with_null_values(key: Schema) -> Self {
+        let mut b = Self::new(Kind::Map);
+        b.content.key = Some(key);
+        b
+    }
+
     /// Sets whether null is allowed.
     pub fn optional(mut self, optional: bool) -> Self {
         self.content.optional = optional;

@@ -52,7 +52,10 @@ fn any_needs_escape(word: u64) -> bool {
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let zero_byte = |x: u64| x.wrapping_sub(ONES) & !x & HIGH;
     let below_space = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-    (below_space | zero_byte(word ^ (ONES * u64::from(b'"'))) | zero_byte(word ^ (ONES * u64::from(b'\\')))) != 0
+    (below_space
+        | zero_byte(word ^ (ONES * u64::from(b'"')))
+        | zero_byte(word ^ (ONES * u64::from(b'\\'))))
+        != 0
 }
 
 /// The text behind the raw content of a JSON string that has escapes. `offset`: where the content starts in the document, for the error.
@@ -62,13 +65,24 @@ pub(crate) fn unescape(raw: &[u8], offset: usize) -> Result<String, Box<Fault>> 
     let mut text = String::with_capacity(raw.len());
     let mut at = 0;
     while at < raw.len() {
-        let run = raw[at..].iter().position(|b| *b == b'\\').unwrap_or(raw.len() - at);
-        text.push_str(std::str::from_utf8(&raw[at..at + run]).map_err(|e| syntax(offset + at + e.valid_up_to(), "Invalid UTF-8 in a string"))?);
+        let run = raw[at..]
+            .iter()
+            .position(|b| *b == b'\\')
+            .unwrap_or(raw.len() - at);
+        text.push_str(
+            std::str::from_utf8(&raw[at..at + run])
+                .map_err(|e| syntax(offset + at + e.valid_up_to(), "Invalid UTF-8 in a string"))?,
+        );
         at += run;
         if at == raw.len() {
             break;
         }
-        let escape = *raw.get(at + 1).ok_or_else(|| syntax(offset + at, "Unexpected end-of-input in character escape sequence"))?;
+        let escape = *raw.get(at + 1).ok_or_else(|| {
+            syntax(
+                offset + at,
+                "Unexpected end-of-input in character escape sequence",
+            )
+        })?;
         at += 2;
         text.push(match escape {
             b'"' | b'\\' | b'/' => char::from(escape),
@@ -81,11 +95,14 @@ pub(crate) fn unescape(raw: &[u8], offset: usize) -> Result<String, Box<Fault>> 
                 let unit = hex4(raw, at, offset)?;
                 at += 4;
                 match unit {
-                    0xd800..=0xdbff if raw.get(at) == Some(&b'\\') && raw.get(at + 1) == Some(&b'u') => {
+                    0xd800..=0xdbff
+                        if raw.get(at) == Some(&b'\\') && raw.get(at + 1) == Some(&b'u') =>
+                    {
                         let low = hex4(raw, at + 2, offset)?;
                         if (0xdc00..=0xdfff).contains(&low) {
                             at += 6;
-                            char::from_u32(0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00)).unwrap_or('\u{fffd}')
+                            char::from_u32(0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00))
+                                .unwrap_or('\u{fffd}')
                         } else {
                             '\u{fffd}'
                         }
@@ -93,16 +110,33 @@ pub(crate) fn unescape(raw: &[u8], offset: usize) -> Result<String, Box<Fault>> 
                     _ => char::from_u32(unit).unwrap_or('\u{fffd}'),
                 }
             }
-            other => return Err(syntax(offset + at - 1, format!("Unrecognized character escape '{}' (code {other})", char::from(other)))),
+            other => {
+                return Err(syntax(
+                    offset + at - 1,
+                    format!(
+                        "Unrecognized character escape '{}' (code {other})",
+                        char::from(other)
+                    ),
+                ));
+            }
         });
     }
     Ok(text)
 }
 
 fn hex4(raw: &[u8], at: usize, offset: usize) -> Result<u32, Box<Fault>> {
-    let digits = raw.get(at..at + 4).filter(|d| d.iter().all(u8::is_ascii_hexdigit));
-    let digits = digits.and_then(|d| std::str::from_utf8(d).ok()).and_then(|d| u32::from_str_radix(d, 16).ok());
-    digits.ok_or_else(|| syntax(offset + at, "Expected four hex-digits for a character escape sequence"))
+    let digits = raw
+        .get(at..at + 4)
+        .filter(|d| d.iter().all(u8::is_ascii_hexdigit));
+    let digits = digits
+        .and_then(|d| std::str::from_utf8(d).ok())
+        .and_then(|d| u32::from_str_radix(d, 16).ok());
+    digits.ok_or_else(|| {
+        syntax(
+            offset + at,
+            "Expected four hex-digits for a character escape sequence",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -117,8 +151,14 @@ mod tests {
 
     #[test]
     fn only_what_must_be_is_escaped() {
-        assert_eq!(written("a/b é 日本 \u{7f}\u{80}"), "\"a/b é 日本 \u{7f}\u{80}\"");
-        assert_eq!(written("\"\\\u{8}\t\n\u{c}\r\u{0}\u{1f}"), r#""\"\\\b\t\n\f\r\u0000\u001F""#);
+        assert_eq!(
+            written("a/b é 日本 \u{7f}\u{80}"),
+            "\"a/b é 日本 \u{7f}\u{80}\""
+        );
+        assert_eq!(
+            written("\"\\\u{8}\t\n\u{c}\r\u{0}\u{1f}"),
+            r#""\"\\\b\t\n\f\r\u0000\u001F""#
+        );
         assert_eq!(written("0123456\"89abcdefg\n"), r#""0123456\"89abcdefg\n""#);
     }
 
@@ -137,8 +177,14 @@ mod tests {
 
     #[test]
     fn escapes_are_undone() {
-        assert_eq!(unescape(br#"\"\\\/\b\f\n\r\t\u00e9x\ud83d\ude00"#, 0).expect("text"), "\"\\/\u{8}\u{c}\n\r\té\u{78}😀");
-        assert_eq!(unescape(br"\ud83d\u0041 \udc00", 0).expect("text"), "\u{fffd}A \u{fffd}");
+        assert_eq!(
+            unescape(br#"\"\\\/\b\f\n\r\t\u00e9x\ud83d\ude00"#, 0).expect("text"),
+            "\"\\/\u{8}\u{c}\n\r\té\u{78}😀"
+        );
+        assert_eq!(
+            unescape(br"\ud83d\u0041 \udc00", 0).expect("text"),
+            "\u{fffd}A \u{fffd}"
+        );
         for bad in [&br"\x"[..], br"\u12", br"\uzzzz", b"\\", b"\xff"] {
             assert!(unescape(bad, 0).is_err());
         }

@@ -53,17 +53,39 @@ impl JsonConverter {
     /// A converter with this configuration. Fails when `schema.content` is not a schema.
     pub fn new(config: &JsonConverterConfig) -> Result<Self, DataError> {
         let capacity = usize::try_from(config.schemas_cache_size).unwrap_or(0);
-        let options = WriteOptions { decimal_format: config.decimal_format, replace_null_with_default: config.replace_null_with_default };
-        let fixed = match config.schema_content.as_deref().filter(|text| !text.trim().is_empty()) {
+        let options = WriteOptions {
+            decimal_format: config.decimal_format,
+            replace_null_with_default: config.replace_null_with_default,
+        };
+        let fixed = match config
+            .schema_content
+            .as_deref()
+            .filter(|text| !text.trim().is_empty())
+        {
             None => None,
             Some(text) => {
                 let document = Blob::new(text.as_bytes().to_vec());
-                let schema = Reader::new(&document, 0).skip().and_then(|()| read_schema(&document, 0));
-                let schema = schema.map_err(|fault| failed(*fault, &document, "Failed to parse schema in converter config due to serialization error: "))?;
+                let schema = Reader::new(&document, 0)
+                    .skip()
+                    .and_then(|()| read_schema(&document, 0));
+                let schema = schema.map_err(|fault| {
+                    failed(
+                        *fault,
+                        &document,
+                        "Failed to parse schema in converter config due to serialization error: ",
+                    )
+                })?;
                 Some(Arc::new(ReadPlan::new(&schema)))
             }
         };
-        Ok(Self { schemas_enable: config.schemas_enable, options, written: SchemaMemo::new(capacity), read: SchemaCache::new(capacity), fixed, scratch: Vec::new() })
+        Ok(Self {
+            schemas_enable: config.schemas_enable,
+            options,
+            written: SchemaMemo::new(capacity),
+            read: SchemaCache::new(capacity),
+            fixed,
+            scratch: Vec::new(),
+        })
     }
 
     fn write(&mut self, data: &Data, out: &mut Vec<u8>) -> Result<bool, DataError> {
@@ -81,7 +103,9 @@ impl JsonConverter {
             return Ok(true);
         };
         let (schemas_enable, options) = (self.schemas_enable, self.options);
-        let compiled = self.written.get_or_try_insert(schema, |schema| compile(schema, schemas_enable, options))?;
+        let compiled = self
+            .written
+            .get_or_try_insert(schema, |schema| compile(schema, schemas_enable, options))?;
         out.extend_from_slice(&compiled.prefix);
         compiled.plan.write(&data.value, out, &mut self.scratch)?;
         if schemas_enable {
@@ -91,16 +115,25 @@ impl JsonConverter {
     }
 
     fn read(&mut self, bytes: Option<&Blob>) -> Result<Data, DataError> {
-        let Some(document) = bytes else { return Ok(Data::NONE) };
+        let Some(document) = bytes else {
+            return Ok(Data::NONE);
+        };
         let result = if !self.schemas_enable {
             self.read_plain(document)
         } else if let Some(plan) = self.fixed.clone() {
             self.read_fixed(document, &plan)
         } else {
             // The straight way reads each byte once. Whatever it does not like is looked at again by the way that finds Java's reason.
-            self.read_envelope_straight(document).or_else(|_| self.read_envelope(document))
+            self.read_envelope_straight(document)
+                .or_else(|_| self.read_envelope(document))
         };
-        result.map_err(|fault| failed(*fault, document, "Converting byte[] to Kafka Connect data failed due to serialization error: "))
+        result.map_err(|fault| {
+            failed(
+                *fault,
+                document,
+                "Converting byte[] to Kafka Connect data failed due to serialization error: ",
+            )
+        })
     }
 
     fn values<'a>(&self, document: &'a Blob, at: usize) -> ValueReader<'a> {
@@ -109,7 +142,11 @@ impl JsonConverter {
 
     fn read_plain(&self, document: &Blob) -> Result<Data, Box<Fault>> {
         let mut values = self.values(document, 0);
-        Ok(if values.reader.more() { Data::schemaless(values.schemaless()?) } else { Data::NONE })
+        Ok(if values.reader.more() {
+            Data::schemaless(values.schemaless()?)
+        } else {
+            Data::NONE
+        })
     }
 
     fn read_fixed(&self, document: &Blob, plan: &ReadPlan) -> Result<Data, Box<Fault>> {
@@ -136,7 +173,10 @@ impl JsonConverter {
         }
         let value = payload(&mut values, plan.as_deref())?;
         match values.reader.next_member(false)? {
-            None => Ok(Data { schema: plan.map(|plan| plan.schema.clone()), value }),
+            None => Ok(Data {
+                schema: plan.map(|plan| plan.schema.clone()),
+                value,
+            }),
             Some(_) => Err(unusual()),
         }
     }
@@ -167,10 +207,15 @@ impl JsonConverter {
             return Err(DataError::new(NO_ENVELOPE).into());
         };
         // One level deep, as in the document.
-        let plan = self.read.read(document, &mut Reader::new(document, schema))?;
+        let plan = self
+            .read
+            .read(document, &mut Reader::new(document, schema))?;
         let mut values = self.values(document, payload_at);
         let value = payload(&mut values, plan.as_deref())?;
-        Ok(Data { schema: plan.map(|plan| plan.schema.clone()), value })
+        Ok(Data {
+            schema: plan.map(|plan| plan.schema.clone()),
+            value,
+        })
     }
 }
 
@@ -181,47 +226,89 @@ fn payload(values: &mut ValueReader<'_>, plan: Option<&ReadPlan>) -> Result<Valu
     }
 }
 
-fn compile(schema: &Schema, schemas_enable: bool, options: WriteOptions) -> Result<Compiled, DataError> {
+fn compile(
+    schema: &Schema,
+    schemas_enable: bool,
+    options: WriteOptions,
+) -> Result<Compiled, DataError> {
     let mut prefix = Vec::new();
     if schemas_enable {
         prefix.extend_from_slice(b"{\"schema\":");
         schema_text::write_schema(schema, None, options, &mut prefix)?;
         prefix.extend_from_slice(b",\"payload\":");
     }
-    Ok(Compiled { prefix, plan: WritePlan::new(schema, options)? })
+    Ok(Compiled {
+        prefix,
+        plan: WritePlan::new(schema, options)?,
+    })
 }
 
 /// The error of a document that was not read, with Java's chain of causes. Positions are counted in characters of the line, from 1.
 fn failed(fault: Fault, document: &[u8], message: &'static str) -> DataError {
     match fault {
         Fault::Data(error) => error,
-        Fault::Syntax { message: detail, at, class } => {
+        Fault::Syntax {
+            message: detail,
+            at,
+            class,
+        } => {
             let before = &document[..at.min(document.len())];
             let line = before.iter().filter(|b| **b == b'\n').count() + 1;
             let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
             DataError::new(message).with_source(
-                DataError::new(format!("{class}: {detail} at line: {line}, column: {column}")).with_java_class("org.apache.kafka.common.errors.SerializationException"),
+                DataError::new(format!(
+                    "{class}: {detail} at line: {line}, column: {column}"
+                ))
+                .with_java_class("org.apache.kafka.common.errors.SerializationException"),
             )
         }
     }
 }
 
 impl Converter for JsonConverter {
-    fn encode(&mut self, _topic: &str, _headers: &mut Headers, data: &Data, out: &mut Vec<u8>) -> Result<Encoded, DataError> {
-        self.write(data, out).map(|written| if written { Encoded::Written } else { Encoded::Null })
+    fn encode(
+        &mut self,
+        _topic: &str,
+        _headers: &mut Headers,
+        data: &Data,
+        out: &mut Vec<u8>,
+    ) -> Result<Encoded, DataError> {
+        self.write(data, out).map(|written| {
+            if written {
+                Encoded::Written
+            } else {
+                Encoded::Null
+            }
+        })
     }
 
-    fn decode(&mut self, _topic: &str, _headers: &Headers, bytes: Option<&Blob>) -> Result<Decoded, DataError> {
+    fn decode(
+        &mut self,
+        _topic: &str,
+        _headers: &Headers,
+        bytes: Option<&Blob>,
+    ) -> Result<Decoded, DataError> {
         self.read(bytes).map(Decoded::Data)
     }
 }
 
 impl HeaderConverter for JsonConverter {
-    fn encode(&mut self, _topic: &str, _name: &str, data: &Data, out: &mut Vec<u8>) -> Result<bool, DataError> {
+    fn encode(
+        &mut self,
+        _topic: &str,
+        _name: &str,
+        data: &Data,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, DataError> {
         self.write(data, out)
     }
 
-    fn decode(&mut self, _topic: &str, _name: &str, bytes: Option<&Blob>) -> Result<Data, DataError> {
+    fn decode(
+        &mut self,
+        _topic: &str,
+        _name: &str,
+        bytes: Option<&Blob>,
+    ) -> Result<Data, DataError> {
         self.read(bytes)
     }
 }

@@ -59,7 +59,11 @@ impl ReadPlan {
             logical: Logical::of(schema),
             key: schema.key_schema().map(|s| Box::new(Self::new(s))),
             value: schema.value_schema().map(|s| Box::new(Self::new(s))),
-            fields: schema.fields().iter().map(|f| Self::new(&f.schema)).collect(),
+            fields: schema
+                .fields()
+                .iter()
+                .map(|f| Self::new(&f.schema))
+                .collect(),
         }
     }
 }

@@ -18,7 +18,9 @@ type Outcome<T> = Result<T, Box<Fault>>;
 /// Base64 as Jackson reads it: padding is required, the bits after the last byte are not looked at.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::RequireCanonical).with_decode_allow_trailing_bits(true),
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::RequireCanonical)
+        .with_decode_allow_trailing_bits(true),
 );
 
 /// Reads values out of one document. Text without escapes is a slice of the document's frame.
@@ -32,7 +34,12 @@ pub(crate) struct ValueReader<'a> {
 
 impl<'a> ValueReader<'a> {
     pub(crate) fn new(document: &'a Blob, at: usize, replace_null_with_default: bool) -> Self {
-        Self { reader: Reader::new(document, at), document, replace_null_with_default, odd_null: false }
+        Self {
+            reader: Reader::new(document, at),
+            document,
+            replace_null_with_default,
+            odd_null: false,
+        }
     }
 
     /// Reads the next value by `plan`.
@@ -70,7 +77,9 @@ impl<'a> ValueReader<'a> {
             Kind::Bytes => match token {
                 Token::String => match self.base64()? {
                     Ok(bytes) => Ok(Value::Bytes(bytes.into())),
-                    Err(cause) => Err(DataError::new("Invalid bytes field").with_source(cause).into()),
+                    Err(cause) => Err(DataError::new("Invalid bytes field")
+                        .with_source(cause)
+                        .into()),
                 },
                 _ => self.odd_null(plan),
             },
@@ -83,10 +92,16 @@ impl<'a> ValueReader<'a> {
     /// Reads the next value without a schema: integers are INT64, other numbers FLOAT64, objects maps.
     pub(crate) fn schemaless(&mut self) -> Outcome<Value> {
         match self.reader.peek()? {
-            Token::Null | Token::Boolean => Ok(self.reader.literal()?.map_or(Value::Null, Value::Boolean)),
+            Token::Null | Token::Boolean => {
+                Ok(self.reader.literal()?.map_or(Value::Null, Value::Boolean))
+            }
             Token::Number => {
                 let number = self.reader.number()?;
-                if number.integral { Ok(Value::Int64(low_bits(number.text))) } else { Ok(Value::Float64(self.parsed(number, double_of)?)) }
+                if number.integral {
+                    Ok(Value::Int64(low_bits(number.text)))
+                } else {
+                    Ok(Value::Float64(self.parsed(number, double_of)?))
+                }
             }
             Token::String => self.text().map(Value::String),
             Token::Array => self.array(None, Token::Array),
@@ -110,7 +125,10 @@ impl<'a> ValueReader<'a> {
         match schema.default() {
             Some(default) if self.replace_null_with_default => Ok(default.clone()),
             _ if schema.optional() => Ok(Value::Null),
-            _ => Err(DataError::new(format!("Invalid null value for required {} field", schema.kind().name()))),
+            _ => Err(DataError::new(format!(
+                "Invalid null value for required {} field",
+                schema.kind().name()
+            ))),
         }
     }
 
@@ -129,14 +147,21 @@ impl<'a> ValueReader<'a> {
         match (plan.logical, token) {
             (Logical::Decimal(_), Token::Number) => {
                 let number = self.reader.number()?;
-                self.parsed(number, |text| text.parse().ok()).map(|v: Decimal| Value::from(v))
+                self.parsed(number, |text| text.parse().ok())
+                    .map(|v: Decimal| Value::from(v))
             }
             (Logical::Decimal(scale), Token::String) => {
                 let invalid = || DataError::new("Invalid bytes for Decimal field");
                 match (self.base64()?, scale) {
                     (Err(cause), _) => Err(invalid().with_source(cause).into()),
-                    (Ok(_), None) => Err(invalid().with_source(DataError::new("Invalid Decimal schema: scale parameter not found.")).into()),
-                    (Ok(bytes), _) if bytes.is_empty() => Err(invalid().with_source("Zero length BigInteger").into()),
+                    (Ok(_), None) => Err(invalid()
+                        .with_source(DataError::new(
+                            "Invalid Decimal schema: scale parameter not found.",
+                        ))
+                        .into()),
+                    (Ok(bytes), _) if bytes.is_empty() => {
+                        Err(invalid().with_source("Zero length BigInteger").into())
+                    }
                     (Ok(bytes), Some(scale)) => Ok(Decimal::from_be_bytes(&bytes, scale).into()),
                 }
             }
@@ -172,7 +197,11 @@ impl<'a> ValueReader<'a> {
 
     fn structure(&mut self, plan: &ReadPlan, token: Token) -> Outcome<Value> {
         if token != Token::Object {
-            return Err(DataError::new(format!("Structs should be encoded as JSON objects, but found {}", token.node_type())).into());
+            return Err(DataError::new(format!(
+                "Structs should be encoded as JSON objects, but found {}",
+                token.node_type()
+            ))
+            .into());
         }
         self.reader.enter()?;
         let fields = plan.schema.fields();
@@ -186,10 +215,16 @@ impl<'a> ValueReader<'a> {
             let at = if name.escaped {
                 let name = self.reader.text(name)?;
                 plan.schema.field(&name).map(|(i, _)| i)
-            } else if fields.get(expected).is_some_and(|f| f.name.as_bytes() == content) {
+            } else if fields
+                .get(expected)
+                .is_some_and(|f| f.name.as_bytes() == content)
+            {
                 Some(expected)
             } else {
-                std::str::from_utf8(content).ok().and_then(|name| plan.schema.field(name)).map(|(i, _)| i)
+                std::str::from_utf8(content)
+                    .ok()
+                    .and_then(|name| plan.schema.field(name))
+                    .map(|(i, _)| i)
             };
             let Some(at) = at else {
                 self.reader.skip()?;
@@ -246,9 +281,17 @@ impl<'a> ValueReader<'a> {
     fn map(&mut self, plan: &ReadPlan, token: Token) -> Outcome<Value> {
         let mut entries = Entries::default();
         let mut first = true;
-        if plan.key.as_ref().is_some_and(|key| key.kind == Kind::String) {
+        if plan
+            .key
+            .as_ref()
+            .is_some_and(|key| key.kind == Kind::String)
+        {
             if token != Token::Object {
-                return Err(DataError::new(format!("Maps with string fields should be encoded as JSON objects, but found {}", token.node_type())).into());
+                return Err(DataError::new(format!(
+                    "Maps with string fields should be encoded as JSON objects, but found {}",
+                    token.node_type()
+                ))
+                .into());
             }
             self.reader.enter()?;
             while let Some(name) = self.reader.next_member(first)? {
@@ -268,11 +311,18 @@ impl<'a> ValueReader<'a> {
             first = false;
             let token = self.reader.peek()?;
             if token != Token::Array {
-                return Err(DataError::new(format!("Found invalid map entry instead of array tuple: {}", token.node_type())).into());
+                return Err(DataError::new(format!(
+                    "Found invalid map entry instead of array tuple: {}",
+                    token.node_type()
+                ))
+                .into());
             }
             let length = self.length_of_array()?;
             if length != 2 {
-                return Err(DataError::new(format!("Found invalid map entry, expected length 2 but found :{length}")).into());
+                return Err(DataError::new(format!(
+                    "Found invalid map entry, expected length 2 but found :{length}"
+                ))
+                .into());
             }
             self.reader.enter()?;
             self.reader.next_element(true)?;
@@ -306,8 +356,13 @@ impl<'a> ValueReader<'a> {
         if raw.escaped {
             return self.reader.text(raw).map(Text::new);
         }
-        let slice = u32::try_from(raw.start).ok().zip(u32::try_from(raw.end - raw.start).ok()).and_then(|(start, len)| self.document.slice(start, len));
-        slice.and_then(Blob::into_text).ok_or_else(|| syntax(raw.start, "Invalid UTF-8 in a string"))
+        let slice = u32::try_from(raw.start)
+            .ok()
+            .zip(u32::try_from(raw.end - raw.start).ok())
+            .and_then(|(start, len)| self.document.slice(start, len));
+        slice
+            .and_then(Blob::into_text)
+            .ok_or_else(|| syntax(raw.start, "Invalid UTF-8 in a string"))
     }
 
     /// Bytes of a base64 string, or what is wrong with it.
@@ -321,10 +376,18 @@ impl<'a> ValueReader<'a> {
             self.reader.content(raw)
         };
         let decoded = match BASE64.decode(content) {
-            Err(_) if content.iter().any(|b| *b <= b' ') => BASE64.decode(content.iter().copied().filter(|b| *b > b' ').collect::<Vec<_>>()),
+            Err(_) if content.iter().any(|b| *b <= b' ') => BASE64.decode(
+                content
+                    .iter()
+                    .copied()
+                    .filter(|b| *b > b' ')
+                    .collect::<Vec<_>>(),
+            ),
             other => other,
         };
-        Ok(decoded.map_err(|e| format!("Failed to decode a JSON string as base64 (MIME-NO-LINEFEEDS): {e}")))
+        Ok(decoded.map_err(|e| {
+            format!("Failed to decode a JSON string as base64 (MIME-NO-LINEFEEDS): {e}")
+        }))
     }
 
     fn integer(&mut self, token: Token) -> Outcome<i64> {
@@ -333,7 +396,13 @@ impl<'a> ValueReader<'a> {
             return Ok(0);
         }
         let number = self.reader.number()?;
-        if number.integral { Ok(low_bits(number.text)) } else { self.parsed(number, |text| text.parse().ok().map(|v| low_bits_of_decimal(&v))) }
+        if number.integral {
+            Ok(low_bits(number.text))
+        } else {
+            self.parsed(number, |text| {
+                text.parse().ok().map(|v| low_bits_of_decimal(&v))
+            })
+        }
     }
 
     fn double(&mut self) -> Outcome<f64> {
@@ -343,17 +412,39 @@ impl<'a> ValueReader<'a> {
 
     fn float(&mut self) -> Outcome<f32> {
         let number = self.reader.number()?;
-        self.parsed(number, |text| if exponent_fits(text) { text.parse().ok() } else { None })
+        self.parsed(number, |text| {
+            if exponent_fits(text) {
+                text.parse().ok()
+            } else {
+                None
+            }
+        })
     }
 
-    fn parsed<T>(&self, number: RawNumber<'_>, parse: impl FnOnce(&str) -> Option<T>) -> Outcome<T> {
-        parse(number.text).ok_or_else(|| syntax(self.reader.position(), format!("Malformed numeric value ({}): Exponent out of range.", number.text)))
+    fn parsed<T>(
+        &self,
+        number: RawNumber<'_>,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Outcome<T> {
+        parse(number.text).ok_or_else(|| {
+            syntax(
+                self.reader.position(),
+                format!(
+                    "Malformed numeric value ({}): Exponent out of range.",
+                    number.text
+                ),
+            )
+        })
     }
 }
 
 /// A double of a number whose exponent a Java decimal can hold.
 fn double_of(text: &str) -> Option<f64> {
-    if exponent_fits(text) { text.parse().ok() } else { None }
+    if exponent_fits(text) {
+        text.parse().ok()
+    } else {
+        None
+    }
 }
 
 /// Java makes a decimal of every fraction first, and its exponent has 32 bits.
@@ -370,15 +461,25 @@ fn low_bits(text: &str) -> i64 {
         Some(digits) => (true, digits),
         None => (false, text),
     };
-    let value = digits.bytes().fold(0i64, |value, digit| value.wrapping_mul(10).wrapping_add(i64::from(digit & 15)));
-    if negative { value.wrapping_neg() } else { value }
+    let value = digits.bytes().fold(0i64, |value, digit| {
+        value.wrapping_mul(10).wrapping_add(i64::from(digit & 15))
+    });
+    if negative {
+        value.wrapping_neg()
+    } else {
+        value
+    }
 }
 
 /// The same of a decimal without its fraction.
 fn low_bits_of_decimal(value: &Decimal) -> i64 {
     let low = |v: &BigInt| -> i64 {
         let digit = v.magnitude().iter_u64_digits().next().unwrap_or(0) as i64;
-        if v.sign() == num_bigint::Sign::Minus { digit.wrapping_neg() } else { digit }
+        if v.sign() == num_bigint::Sign::Minus {
+            digit.wrapping_neg()
+        } else {
+            digit
+        }
     };
     let unscaled = value.unscaled();
     match value.scale() {
@@ -396,18 +497,23 @@ fn low_bits_of_decimal(value: &Decimal) -> i64 {
 /// Says where in `value` there is a null that its schema does not allow, as a Java struct does when a field is put.
 fn refuse_nulls(schema: &Schema, value: &Value, location: &str) -> Result<(), DataError> {
     match value {
-        Value::Null if !schema.optional() => {
-            Err(DataError::new(format!("Invalid value: null used for required {location}, schema type: {}", schema.kind().name())))
-        }
+        Value::Null if !schema.optional() => Err(DataError::new(format!(
+            "Invalid value: null used for required {location}, schema type: {}",
+            schema.kind().name()
+        ))),
         Value::Array(values) => match schema.value_schema() {
-            Some(element) => values.iter().try_for_each(|v| refuse_nulls(element, v, &format!("element of array {location}"))),
+            Some(element) => values.iter().try_for_each(|v| {
+                refuse_nulls(element, v, &format!("element of array {location}"))
+            }),
             None => Ok(()),
         },
         Value::Map(entries) => entries.iter().try_for_each(|(key, value)| {
             if let Some(schema) = schema.key_schema() {
                 refuse_nulls(schema, key, &format!("key of map {location}"))?;
             }
-            schema.value_schema().map_or(Ok(()), |schema| refuse_nulls(schema, value, &format!("value of map {location}")))
+            schema.value_schema().map_or(Ok(()), |schema| {
+                refuse_nulls(schema, value, &format!("value of map {location}"))
+            })
         }),
         _ => Ok(()),
     }
@@ -429,7 +535,12 @@ impl Entries {
             self.list.iter().position(|(k, _)| *k == key)
         } else {
             if self.index.is_empty() {
-                self.index = self.list.iter().enumerate().map(|(i, (k, _))| (k.clone(), i)).collect();
+                self.index = self
+                    .list
+                    .iter()
+                    .enumerate()
+                    .map(|(i, (k, _))| (k.clone(), i))
+                    .collect();
             }
             self.index.get(&key).copied()
         };
@@ -458,8 +569,21 @@ mod tests {
         assert_eq!(low_bits("12345678901234567890"), -6101065172474983726);
         assert_eq!(low_bits("-9223372036854775808"), i64::MIN);
         assert_eq!(low_bits("0007"), 7);
-        for (text, value) in [("1.9", 1), ("-1.9", -1), ("1e3", 1000), ("1E-1", 0), ("1e400", 0), ("1e-2147483", 0), ("12345678901234567890.5", -6101065172474983726), ("1e19", 1e19 as u64 as i64)] {
-            assert_eq!(low_bits_of_decimal(&text.parse().expect("a decimal")), value, "{text}");
+        for (text, value) in [
+            ("1.9", 1),
+            ("-1.9", -1),
+            ("1e3", 1000),
+            ("1E-1", 0),
+            ("1e400", 0),
+            ("1e-2147483", 0),
+            ("12345678901234567890.5", -6101065172474983726),
+            ("1e19", 1e19 as u64 as i64),
+        ] {
+            assert_eq!(
+                low_bits_of_decimal(&text.parse().expect("a decimal")),
+                value,
+                "{text}"
+            );
         }
     }
 
@@ -472,9 +596,13 @@ mod tests {
                     entries.put(Value::Int64(i), Value::Int64(i + round));
                 }
             }
-            let Value::Map(map) = entries.finish() else { panic!("a map") };
+            let Value::Map(map) = entries.finish() else {
+                panic!("a map")
+            };
             assert_eq!(map.len(), size as usize);
-            assert!(map.iter().enumerate().all(|(i, (k, v))| *k == Value::Int64(i as i64) && *v == Value::Int64(i as i64 + 1)));
+            assert!(map.iter().enumerate().all(
+                |(i, (k, v))| *k == Value::Int64(i as i64) && *v == Value::Int64(i as i64 + 1)
+            ));
         }
     }
 }

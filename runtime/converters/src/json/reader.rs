@@ -33,15 +33,27 @@ impl From<DataError> for Box<Fault> {
 
 /// A malformed document.
 pub(crate) fn syntax(at: usize, message: impl Into<String>) -> Box<Fault> {
-    Box::new(Fault::Syntax { message: message.into(), at, class: "com.fasterxml.jackson.core.JsonParseException" })
+    Box::new(Fault::Syntax {
+        message: message.into(),
+        at,
+        class: "com.fasterxml.jackson.core.JsonParseException",
+    })
 }
 
 fn beyond_limit(at: usize, message: String) -> Box<Fault> {
-    Box::new(Fault::Syntax { message, at, class: "com.fasterxml.jackson.core.exc.StreamConstraintsException" })
+    Box::new(Fault::Syntax {
+        message,
+        at,
+        class: "com.fasterxml.jackson.core.exc.StreamConstraintsException",
+    })
 }
 
 fn cut_short(at: usize) -> Box<Fault> {
-    Box::new(Fault::Syntax { message: "Unexpected end-of-input".into(), at, class: "com.fasterxml.jackson.core.io.JsonEOFException" })
+    Box::new(Fault::Syntax {
+        message: "Unexpected end-of-input".into(),
+        at,
+        class: "com.fasterxml.jackson.core.io.JsonEOFException",
+    })
 }
 
 /// What kind of value comes next.
@@ -95,10 +107,26 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader at `at`.
+    /// A reader at `at`: the start of the document, or of a value inside of it.
     pub(crate) fn new(bytes: &'a [u8], at: usize) -> Self {
-        let at = if at == 0 && bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { at };
-        Self { bytes, at, depth: 0 }
+        if at == 0 {
+            let mark = if bytes.starts_with(b"\xef\xbb\xbf") {
+                3
+            } else {
+                0
+            };
+            Self {
+                bytes,
+                at: mark,
+                depth: 0,
+            }
+        } else {
+            Self {
+                bytes,
+                at,
+                depth: 1,
+            }
+        }
     }
 
     /// Where the next byte is.
@@ -135,7 +163,11 @@ impl<'a> Reader<'a> {
     }
 
     fn next_byte(&mut self) -> Result<u8, Box<Fault>> {
-        if self.more() { Ok(self.bytes[self.at]) } else { Err(cut_short(self.at)) }
+        if self.more() {
+            Ok(self.bytes[self.at])
+        } else {
+            Err(cut_short(self.at))
+        }
     }
 
     /// What comes next; the cursor stays before it.
@@ -154,8 +186,17 @@ impl<'a> Reader<'a> {
     fn unexpected(&self, wanted: &str) -> Box<Fault> {
         match self.bytes.get(self.at) {
             None => cut_short(self.at),
-            Some(&b) if (0x20..0x7f).contains(&b) => syntax(self.at, format!("Unexpected character ('{}' (code {b})): {wanted}", char::from(b))),
-            Some(&b) => syntax(self.at, format!("Unexpected character (code {b}): {wanted}")),
+            Some(&b) if (0x20..0x7f).contains(&b) => syntax(
+                self.at,
+                format!(
+                    "Unexpected character ('{}' (code {b})): {wanted}",
+                    char::from(b)
+                ),
+            ),
+            Some(&b) => syntax(
+                self.at,
+                format!("Unexpected character (code {b}): {wanted}"),
+            ),
         }
     }
 
@@ -166,7 +207,10 @@ impl<'a> Reader<'a> {
         if self.depth > MAX_DEPTH {
             return Err(beyond_limit(
                 self.at,
-                format!("Document nesting depth ({}) exceeds the maximum allowed ({MAX_DEPTH}, from `StreamReadConstraints.getMaxNestingDepth()`)", self.depth),
+                format!(
+                    "Document nesting depth ({}) exceeds the maximum allowed ({MAX_DEPTH}, from `StreamReadConstraints.getMaxNestingDepth()`)",
+                    self.depth
+                ),
             ));
         }
         Ok(())
@@ -224,7 +268,11 @@ impl<'a> Reader<'a> {
             match rest.get(plain) {
                 None => return Err(cut_short(self.at)),
                 Some(b'"') => {
-                    let raw = RawString { start, end: self.at, escaped };
+                    let raw = RawString {
+                        start,
+                        end: self.at,
+                        escaped,
+                    };
                     self.at += 1;
                     return Ok(raw);
                 }
@@ -232,13 +280,38 @@ impl<'a> Reader<'a> {
                     escaped = true;
                     match rest.get(plain + 1) {
                         None => return Err(cut_short(self.at)),
-                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-                        Some(b'u') if rest.get(plain + 2..plain + 6).is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) => self.at += 6,
-                        Some(b'u') => return Err(syntax(self.at, "Expected four hex-digits for a character escape sequence")),
-                        Some(&b) => return Err(syntax(self.at, format!("Unrecognized character escape (code {b})"))),
+                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                            self.at += 2
+                        }
+                        Some(b'u')
+                            if rest
+                                .get(plain + 2..plain + 6)
+                                .is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) =>
+                        {
+                            self.at += 6
+                        }
+                        Some(b'u') => {
+                            return Err(syntax(
+                                self.at,
+                                "Expected four hex-digits for a character escape sequence",
+                            ));
+                        }
+                        Some(&b) => {
+                            return Err(syntax(
+                                self.at,
+                                format!("Unrecognized character escape (code {b})"),
+                            ));
+                        }
                     }
                 }
-                Some(&b) => return Err(syntax(self.at, format!("Illegal unquoted character (code {b}): has to be escaped using backslash to be included in string value"))),
+                Some(&b) => {
+                    return Err(syntax(
+                        self.at,
+                        format!(
+                            "Illegal unquoted character (code {b}): has to be escaped using backslash to be included in string value"
+                        ),
+                    ));
+                }
             }
         }
     }
@@ -267,10 +340,18 @@ impl<'a> Reader<'a> {
         if self.at - start > MAX_NUMBER {
             return Err(beyond_limit(
                 start,
-                format!("Number value length ({}) exceeds the maximum allowed ({MAX_NUMBER}, from `StreamReadConstraints.getMaxNumberLength()`)", self.at - start),
+                format!(
+                    "Number value length ({}) exceeds the maximum allowed ({MAX_NUMBER}, from `StreamReadConstraints.getMaxNumberLength()`)",
+                    self.at - start
+                ),
             ));
         }
-        if self.depth == 0 && !matches!(self.bytes.get(self.at), None | Some(b' ' | b'\n' | b'\r' | b'\t')) {
+        if self.depth == 0
+            && !matches!(
+                self.bytes.get(self.at),
+                None | Some(b' ' | b'\n' | b'\r' | b'\t')
+            )
+        {
             return Err(self.unexpected("Expected space separating root-level values"));
         }
         let text = std::str::from_utf8(&self.bytes[start..self.at]).unwrap_or_default();
@@ -278,7 +359,10 @@ impl<'a> Reader<'a> {
     }
 
     fn digits(&mut self, wanted: &str) -> Result<(), Box<Fault>> {
-        let count = self.bytes[self.at..].iter().take_while(|b| b.is_ascii_digit()).count();
+        let count = self.bytes[self.at..]
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count();
         if count == 0 {
             return Err(self.unexpected(wanted));
         }
@@ -296,7 +380,12 @@ impl<'a> Reader<'a> {
         let rest = &self.bytes[self.at..];
         let continues = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$');
         if !rest.starts_with(word) || rest.get(word.len()).is_some_and(continues) {
-            let token: Vec<u8> = rest.iter().copied().take_while(continues).take(256).collect();
+            let token: Vec<u8> = rest
+                .iter()
+                .copied()
+                .take_while(continues)
+                .take(256)
+                .collect();
             return Err(syntax(
                 self.at,
                 format!(
@@ -319,7 +408,11 @@ impl<'a> Reader<'a> {
             // Between values of the innermost bracket, or before the value itself.
             if self.depth > outer {
                 let level = (self.depth - 1) as usize;
-                let more = if objects[level / 64] >> (level % 64) & 1 == 1 { self.next_member(first)?.is_some() } else { self.next_element(first)? };
+                let more = if objects[level / 64] >> (level % 64) & 1 == 1 {
+                    self.next_member(first)?.is_some()
+                } else {
+                    self.next_element(first)?
+                };
                 if !more {
                     if self.depth == outer {
                         return Ok(());
@@ -361,7 +454,10 @@ impl<'a> Reader<'a> {
 
 /// Number of bytes before the first quote, backslash or control character.
 fn plain_run(bytes: &[u8]) -> usize {
-    bytes.iter().position(|b| *b == b'"' || *b == b'\\' || *b < 0x20).unwrap_or(bytes.len())
+    bytes
+        .iter()
+        .position(|b| *b == b'"' || *b == b'\\' || *b < 0x20)
+        .unwrap_or(bytes.len())
 }
 
 #[cfg(test)]
@@ -375,14 +471,46 @@ mod tests {
 
     #[test]
     fn skipping_ends_after_the_first_value() {
-        for (text, end) in [("{} x", 2), ("[1,[2,{\"a\":[]}],\"]\"],", 21), (" \"a\\\"b\"z", 7), ("00012.50e+3", 11), ("null,", 4), ("[[],[]]]", 7)] {
+        for (text, end) in [
+            ("{} x", 2),
+            ("[1,[2,{\"a\":[]}],\"]\"],", 20),
+            (" \"a\\\"b\"z", 7),
+            ("00012.50e+3", 11),
+            ("null,", 4),
+            ("[[],[]]]", 7),
+        ] {
             assert_eq!(skip(text).expect(text), end, "{text}");
         }
     }
 
     #[test]
     fn malformed_documents_are_refused() {
-        for text in ["", " ", "{", "[1 2]", "{\"a\" 1}", "{a:1}", "{\"a\":1,}", "[1,]", "\"a", "\"\\x\"", "\"a\nb\"", "-", "1.", "1.e5", "1e", ".5", "+1", "1,2", "12a", "nul", "truex", "NaN", "{\"a\":}", "]"] {
+        for text in [
+            "",
+            " ",
+            "{",
+            "[1 2]",
+            "{\"a\" 1}",
+            "{a:1}",
+            "{\"a\":1,}",
+            "[1,]",
+            "\"a",
+            "\"\\x\"",
+            "\"a\nb\"",
+            "-",
+            "1.",
+            "1.e5",
+            "1e",
+            ".5",
+            "+1",
+            "1,2",
+            "12a",
+            "nul",
+            "truex",
+            "NaN",
+            "{\"a\":}",
+            "]",
+        ] {
             assert!(skip(text).is_err(), "{text}");
         }
     }
@@ -390,9 +518,16 @@ mod tests {
     #[test]
     fn depth_is_bounded() {
         assert!(skip(&format!("{}{}", "[".repeat(1000), "]".repeat(1000))).is_ok());
-        let Err(fault) = skip(&"[".repeat(10_000)) else { panic!("too deep") };
-        let Fault::Syntax { message, .. } = *fault else { panic!("a limit") };
-        assert!(message.starts_with("Document nesting depth (1001) exceeds the maximum allowed (1000"), "{message}");
+        let Err(fault) = skip(&"[".repeat(10_000)) else {
+            panic!("too deep")
+        };
+        let Fault::Syntax { message, .. } = *fault else {
+            panic!("a limit")
+        };
+        assert!(
+            message.starts_with("Document nesting depth (1001) exceeds the maximum allowed (1000"),
+            "{message}"
+        );
         assert!(skip(&"1".repeat(1001)).is_err());
     }
 }

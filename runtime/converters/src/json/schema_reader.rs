@@ -29,16 +29,20 @@ pub(crate) struct SchemaCache {
 
 impl SchemaCache {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { entries: Vec::new(), by_hash: HashMap::new(), last: 0, capacity }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        Self {
+            entries: Vec::new(),
+            by_hash: HashMap::new(),
+            last: 0,
+            capacity,
+        }
     }
 
     /// Reads the schema that is next in the document; `None` is null.
-    pub(crate) fn read(&mut self, document: &Blob, reader: &mut Reader<'_>) -> Outcome<Option<Arc<ReadPlan>>> {
+    pub(crate) fn read(
+        &mut self,
+        document: &Blob,
+        reader: &mut Reader<'_>,
+    ) -> Outcome<Option<Arc<ReadPlan>>> {
         let token = reader.peek()?;
         let start = reader.position();
         if token == Token::Null {
@@ -58,7 +62,11 @@ impl SchemaCache {
         let mut hasher = DefaultHasher::new();
         raw.hash(&mut hasher);
         let hash = hasher.finish();
-        if let Some(&at) = self.by_hash.get(&hash).and_then(|found| found.iter().find(|at| *self.entries[**at].0 == *raw)) {
+        if let Some(&at) = self
+            .by_hash
+            .get(&hash)
+            .and_then(|found| found.iter().find(|at| *self.entries[**at].0 == *raw))
+        {
             self.last = at;
             return Ok(Some(Arc::clone(&self.entries[at].1)));
         }
@@ -106,11 +114,27 @@ impl Node {
         let at = reader.position();
         let mut first = true;
         let content = match token {
-            Token::Null | Token::Boolean => reader.literal()?.map_or(Content::Null, Content::Boolean),
+            Token::Null | Token::Boolean => {
+                reader.literal()?.map_or(Content::Null, Content::Boolean)
+            }
             Token::Number => {
                 let number = reader.number()?;
-                let wrapped = || number.text.bytes().filter(u8::is_ascii_digit).fold(0i32, |v, d| v.wrapping_mul(10).wrapping_add(i32::from(d & 15)));
-                Content::Number(number.integral.then(|| if number.text.starts_with('-') { wrapped().wrapping_neg() } else { wrapped() }))
+                let wrapped = || {
+                    number
+                        .text
+                        .bytes()
+                        .filter(u8::is_ascii_digit)
+                        .fold(0i32, |v, d| {
+                            v.wrapping_mul(10).wrapping_add(i32::from(d & 15))
+                        })
+                };
+                Content::Number(number.integral.then(|| {
+                    if number.text.starts_with('-') {
+                        wrapped().wrapping_neg()
+                    } else {
+                        wrapped()
+                    }
+                }))
             }
             Token::String => {
                 let raw = reader.string()?;
@@ -145,7 +169,10 @@ impl Node {
 
     fn get(&self, name: &str) -> Option<&Self> {
         match &self.content {
-            Content::Object(members) => members.iter().find(|(n, _)| n == name).map(|(_, node)| node),
+            Content::Object(members) => members
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, node)| node),
             _ => None,
         }
     }
@@ -163,33 +190,51 @@ impl Node {
 }
 
 fn to_schema(document: &Blob, node: &Node) -> Outcome<Schema> {
-    let type_name = node.get_text("type").ok_or_else(|| DataError::new("Schema must contain 'type' field"))?;
-    let kind = type_of(type_name).ok_or_else(|| DataError::new(format!("Unknown schema type: {type_name}")))?;
+    let type_name = node
+        .get_text("type")
+        .ok_or_else(|| DataError::new("Schema must contain 'type' field"))?;
+    let kind = type_of(type_name)
+        .ok_or_else(|| DataError::new(format!("Unknown schema type: {type_name}")))?;
     let mut builder = match kind {
         Kind::Array => match node.get("items").filter(|items| !items.is_null()) {
-            None => return Err(DataError::new("Array schema did not specify the element type").into()),
+            None => {
+                return Err(DataError::new("Array schema did not specify the element type").into());
+            }
             Some(items) => SchemaBuilder::array(to_schema(document, items)?),
         },
         Kind::Map => {
-            let keys = node.get("keys").ok_or_else(|| DataError::new("Map schema did not specify the key type"))?;
-            let values = node.get("values").ok_or_else(|| DataError::new("Map schema did not specify the value type"))?;
+            let keys = node
+                .get("keys")
+                .ok_or_else(|| DataError::new("Map schema did not specify the key type"))?;
+            let values = node
+                .get("values")
+                .ok_or_else(|| DataError::new("Map schema did not specify the value type"))?;
             let part = |part: &Node, which: &str| {
                 if part.is_null() {
-                    return Err(DataError::new(format!("{which} cannot be null.")).with_java_class(BUILDER_EXCEPTION).into());
+                    return Err(DataError::new(format!("{which} cannot be null."))
+                        .with_java_class(BUILDER_EXCEPTION)
+                        .into());
                 }
                 to_schema(document, part)
             };
             SchemaBuilder::map(part(keys, "keySchema")?, part(values, "valueSchema")?)
         }
         Kind::Struct => {
-            let Some(Content::Array(fields)) = node.get("fields").map(|fields| &fields.content) else {
-                return Err(DataError::new("Struct schema's \"fields\" argument is not an array.").into());
+            let Some(Content::Array(fields)) = node.get("fields").map(|fields| &fields.content)
+            else {
+                return Err(
+                    DataError::new("Struct schema's \"fields\" argument is not an array.").into(),
+                );
             };
             let mut builder = SchemaBuilder::structure();
             for field in fields {
-                let name = field.get_text("field").ok_or_else(|| DataError::new("Struct schema's field name not specified properly"))?;
+                let name = field.get_text("field").ok_or_else(|| {
+                    DataError::new("Struct schema's field name not specified properly")
+                })?;
                 if name.is_empty() {
-                    return Err(DataError::new("fieldName cannot be null.").with_java_class(BUILDER_EXCEPTION).into());
+                    return Err(DataError::new("fieldName cannot be null.")
+                        .with_java_class(BUILDER_EXCEPTION)
+                        .into());
                 }
                 builder = builder.field(name, to_schema(document, field)?);
             }
@@ -197,7 +242,10 @@ fn to_schema(document: &Blob, node: &Node) -> Outcome<Schema> {
         }
         other => SchemaBuilder::new(other),
     };
-    builder = builder.optional(matches!(node.get("optional").map(|o| &o.content), Some(Content::Boolean(true))));
+    builder = builder.optional(matches!(
+        node.get("optional").map(|o| &o.content),
+        Some(Content::Boolean(true))
+    ));
     if let Some(name) = node.get_text("name") {
         builder = builder.name(name);
     }
@@ -215,14 +263,20 @@ fn to_schema(document: &Blob, node: &Node) -> Outcome<Schema> {
             builder = builder.parameter(name.as_str(), value.as_str());
         }
     }
-    let schema = builder.build().map_err(|e| DataError::new(e.to_string()).with_java_class(BUILDER_EXCEPTION))?;
-    let Some(default) = node.get("default") else { return Ok(schema) };
+    let schema = builder
+        .build()
+        .map_err(|e| DataError::new(e.to_string()).with_java_class(BUILDER_EXCEPTION))?;
+    let Some(default) = node.get("default") else {
+        return Ok(schema);
+    };
     let default = ValueReader::new(document, default.at, true).value(&ReadPlan::new(&schema))?;
     if default.is_null() {
         if schema.optional() {
             return Ok(schema);
         }
-        return Err(DataError::new("Invalid default value").with_java_class(BUILDER_EXCEPTION).into());
+        return Err(DataError::new("Invalid default value")
+            .with_java_class(BUILDER_EXCEPTION)
+            .into());
     }
     Ok(schema.to_builder().default(Some(default)).build_valid())
 }

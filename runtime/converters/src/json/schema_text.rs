@@ -7,7 +7,12 @@ use super::escape::write_string;
 use super::write::{WriteOptions, WritePlan};
 
 /// Appends `schema`, its attributes in the fixed order that all readers of this format are used to; `field` is the name in the struct around it.
-pub(crate) fn write_schema(schema: &Schema, field: Option<&str>, options: WriteOptions, out: &mut Vec<u8>) -> Result<(), DataError> {
+pub(crate) fn write_schema(
+    schema: &Schema,
+    field: Option<&str>,
+    options: WriteOptions,
+    out: &mut Vec<u8>,
+) -> Result<(), DataError> {
     out.extend_from_slice(b"{\"type\":\"");
     out.extend_from_slice(type_name(schema.kind()).as_bytes());
     out.push(b'"');
@@ -29,7 +34,11 @@ pub(crate) fn write_schema(schema: &Schema, field: Option<&str>, options: WriteO
         }
         _ => {}
     }
-    out.extend_from_slice(if schema.optional() { b",\"optional\":true" } else { b",\"optional\":false" });
+    out.extend_from_slice(if schema.optional() {
+        b",\"optional\":true"
+    } else {
+        b",\"optional\":false"
+    });
     if let Some(name) = schema.name() {
         out.extend_from_slice(b",\"name\":");
         write_string(name, out);
@@ -64,7 +73,12 @@ pub(crate) fn write_schema(schema: &Schema, field: Option<&str>, options: WriteO
     Ok(())
 }
 
-fn write_part(member: &str, schema: Option<&Schema>, options: WriteOptions, out: &mut Vec<u8>) -> Result<(), DataError> {
+fn write_part(
+    member: &str,
+    schema: Option<&Schema>,
+    options: WriteOptions,
+    out: &mut Vec<u8>,
+) -> Result<(), DataError> {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(member.as_bytes());
     out.extend_from_slice(b"\":");
@@ -97,6 +111,12 @@ pub(crate) fn type_name(kind: Kind) -> &'static str {
 
 /// The type of such a name.
 pub(crate) fn type_of(name: &str) -> Option<Kind> {
-    use Kind::{Array, Boolean, Bytes, Float32, Float64, Int8, Int16, Int32, Int64, Map, String, Struct};
-    [Int8, Int16, Int32, Int64, Float32, Float64, Boolean, String, Bytes, Array, Map, Struct].into_iter().find(|kind| type_name(*kind) == name)
+    use Kind::{
+        Array, Boolean, Bytes, Float32, Float64, Int8, Int16, Int32, Int64, Map, String, Struct,
+    };
+    [
+        Int8, Int16, Int32, Int64, Float32, Float64, Boolean, String, Bytes, Array, Map, Struct,
+    ]
+    .into_iter()
+    .find(|kind| type_name(*kind) == name)
 }

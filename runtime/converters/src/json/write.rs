@@ -38,13 +38,23 @@ enum Form {
     Boolean,
     String,
     Bytes,
-    Decimal { scale: Option<i32>, format: DecimalFormat },
+    Decimal {
+        scale: Option<i32>,
+        format: DecimalFormat,
+    },
     Date,
     Time,
     Timestamp,
     Array(Option<Box<WritePlan>>),
-    Map { key: Option<Box<WritePlan>>, value: Option<Box<WritePlan>>, as_object: bool },
-    Struct { schema: Schema, fields: Box<[FieldPlan]> },
+    Map {
+        key: Option<Box<WritePlan>>,
+        value: Option<Box<WritePlan>>,
+        as_object: bool,
+    },
+    Struct {
+        schema: Schema,
+        fields: Box<[FieldPlan]>,
+    },
 }
 
 #[derive(Debug)]
@@ -65,14 +75,27 @@ impl WritePlan {
     /// Compiles `schema`. Fails when its default cannot be written.
     pub(crate) fn new(schema: &Schema, options: WriteOptions) -> Result<Self, DataError> {
         let form = match Logical::of(schema) {
-            Logical::Decimal(scale) => Form::Decimal { scale, format: options.decimal_format },
+            Logical::Decimal(scale) => Form::Decimal {
+                scale,
+                format: options.decimal_format,
+            },
             Logical::Date => Form::Date,
             Logical::Time => Form::Time,
             Logical::Timestamp => Form::Timestamp,
             Logical::No => Self::form(schema, options)?,
         };
-        let mut plan = Self { form, on_null: if schema.optional() { NullRule::Null } else { NullRule::Refuse } };
-        if let Some(default) = schema.default().filter(|_| options.replace_null_with_default) {
+        let mut plan = Self {
+            form,
+            on_null: if schema.optional() {
+                NullRule::Null
+            } else {
+                NullRule::Refuse
+            },
+        };
+        if let Some(default) = schema
+            .default()
+            .filter(|_| options.replace_null_with_default)
+        {
             let mut rendered = Vec::new();
             plan.write(default, &mut rendered, &mut Vec::new())?;
             plan.on_null = NullRule::Default(rendered.into());
@@ -81,7 +104,10 @@ impl WritePlan {
     }
 
     fn form(schema: &Schema, options: WriteOptions) -> Result<Form, DataError> {
-        let part = |part: Option<&Schema>| part.map(|s| Self::new(s, options).map(Box::new)).transpose();
+        let part = |part: Option<&Schema>| {
+            part.map(|s| Self::new(s, options).map(Box::new))
+                .transpose()
+        };
         Ok(match schema.kind() {
             Kind::Int8 => Form::Int8,
             Kind::Int16 => Form::Int16,
@@ -96,7 +122,9 @@ impl WritePlan {
             Kind::Map => Form::Map {
                 key: part(schema.key_schema())?,
                 value: part(schema.value_schema())?,
-                as_object: schema.key_schema().is_some_and(|k| k.kind() == Kind::String),
+                as_object: schema
+                    .key_schema()
+                    .is_some_and(|k| k.kind() == Kind::String),
             },
             Kind::Struct => {
                 let mut fields = Vec::with_capacity(schema.fields().len());
@@ -104,34 +132,53 @@ impl WritePlan {
                     let mut lead = vec![if fields.is_empty() { b'{' } else { b',' }];
                     write_string(&field.name, &mut lead);
                     lead.push(b':');
-                    fields.push(FieldPlan { lead: lead.into(), plan: Self::new(&field.schema, options)? });
+                    fields.push(FieldPlan {
+                        lead: lead.into(),
+                        plan: Self::new(&field.schema, options)?,
+                    });
                 }
-                Form::Struct { schema: schema.clone(), fields: fields.into() }
+                Form::Struct {
+                    schema: schema.clone(),
+                    fields: fields.into(),
+                }
             }
         })
     }
 
     /// Appends `value`. `scratch` is working space for decimals.
-    pub(crate) fn write(&self, value: &Value, out: &mut Vec<u8>, scratch: &mut Vec<u8>) -> Result<(), DataError> {
+    pub(crate) fn write(
+        &self,
+        value: &Value,
+        out: &mut Vec<u8>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), DataError> {
         match (&self.form, value) {
             (_, Value::Null) => match &self.on_null {
                 NullRule::Null => out.extend_from_slice(b"null"),
                 NullRule::Default(rendered) => out.extend_from_slice(rendered),
-                NullRule::Refuse => return Err(DataError::new("Conversion error: null value for field that is required and has no default value")),
+                NullRule::Refuse => {
+                    return Err(DataError::new(
+                        "Conversion error: null value for field that is required and has no default value",
+                    ));
+                }
             },
             (Form::String, Value::String(v)) => write_string(v, out),
             (Form::Int32 | Form::Date, Value::Int32(v)) => write_integer(*v, out),
             (Form::Int64 | Form::Timestamp, Value::Int64(v)) => write_integer(*v, out),
             (Form::Int16, Value::Int16(v)) => write_integer(*v, out),
             (Form::Int8, Value::Int8(v)) => write_integer(*v, out),
-            (Form::Boolean, Value::Boolean(v)) => out.extend_from_slice(if *v { b"true" } else { b"false" }),
+            (Form::Boolean, Value::Boolean(v)) => {
+                out.extend_from_slice(if *v { b"true" } else { b"false" })
+            }
             (Form::Float64, Value::Float64(v)) => write_double(*v, out),
             (Form::Float32, Value::Float32(v)) => write_float(*v, out),
             (Form::Bytes, Value::Bytes(v)) => write_base64(v, out),
             (Form::Decimal { scale, format }, Value::Decimal(v)) => match format {
                 DecimalFormat::Numeric => write_decimal(v, out),
                 DecimalFormat::Base64 => {
-                    let scale = scale.ok_or_else(|| DataError::new("Invalid Decimal schema: scale parameter not found."))?;
+                    let scale = scale.ok_or_else(|| {
+                        DataError::new("Invalid Decimal schema: scale parameter not found.")
+                    })?;
                     if v.scale() != scale {
                         return Err(DataError::new(format!(
                             "Decimal value has mismatching scale for given Decimal schema. Schema has scale {scale}, value has scale {}.",
@@ -145,7 +192,9 @@ impl WritePlan {
             },
             (Form::Time, Value::Int32(v)) => {
                 if !time_in_range(*v) {
-                    return Err(DataError::new("Kafka Connect Time type should not have any date fields set to non-zero values."));
+                    return Err(DataError::new(
+                        "Kafka Connect Time type should not have any date fields set to non-zero values.",
+                    ));
                 }
                 write_integer(*v, out);
             }
@@ -172,7 +221,14 @@ impl WritePlan {
                 }
                 out.push(b']');
             }
-            (Form::Map { key, value, as_object: true }, Value::Map(v)) => {
+            (
+                Form::Map {
+                    key,
+                    value,
+                    as_object: true,
+                },
+                Value::Map(v),
+            ) => {
                 out.push(b'{');
                 for (i, (k, item)) in v.iter().enumerate() {
                     if i > 0 {
@@ -195,7 +251,14 @@ impl WritePlan {
                 }
                 out.push(b'}');
             }
-            (Form::Map { key, value, as_object: false }, Value::Map(v)) => {
+            (
+                Form::Map {
+                    key,
+                    value,
+                    as_object: false,
+                },
+                Value::Map(v),
+            ) => {
                 out.push(b'[');
                 for (i, (k, item)) in v.iter().enumerate() {
                     out.extend_from_slice(if i > 0 { b",[" } else { b"[" });
@@ -216,10 +279,26 @@ impl Form {
     fn mismatch(&self, value: &Value) -> DataError {
         let class = value.java_class();
         let kind = match self {
-            Self::Decimal { .. } => return DataError::new(format!("Invalid type for Decimal, expected BigDecimal but was {class}")),
-            Self::Date => return DataError::new(format!("Invalid type for Date, expected Date but was {class}")),
-            Self::Time => return DataError::new(format!("Invalid type for Time, expected Date but was {class}")),
-            Self::Timestamp => return DataError::new(format!("Invalid type for Timestamp, expected Date but was {class}")),
+            Self::Decimal { .. } => {
+                return DataError::new(format!(
+                    "Invalid type for Decimal, expected BigDecimal but was {class}"
+                ));
+            }
+            Self::Date => {
+                return DataError::new(format!(
+                    "Invalid type for Date, expected Date but was {class}"
+                ));
+            }
+            Self::Time => {
+                return DataError::new(format!(
+                    "Invalid type for Time, expected Date but was {class}"
+                ));
+            }
+            Self::Timestamp => {
+                return DataError::new(format!(
+                    "Invalid type for Timestamp, expected Date but was {class}"
+                ));
+            }
             Self::Bytes => return DataError::new(format!("Invalid type for bytes type: {class}")),
             Self::Int8 => Kind::Int8,
             Self::Int16 => Kind::Int16,
@@ -238,7 +317,12 @@ impl Form {
 }
 
 /// An element, key or value whose schema may be missing.
-fn write_part(plan: Option<&WritePlan>, value: &Value, out: &mut Vec<u8>, scratch: &mut Vec<u8>) -> Result<(), DataError> {
+fn write_part(
+    plan: Option<&WritePlan>,
+    value: &Value,
+    out: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+) -> Result<(), DataError> {
     match plan {
         Some(plan) => plan.write(value, out, scratch),
         None => write_schemaless(value, out),
@@ -259,7 +343,10 @@ pub(crate) fn write_schemaless(value: &Value, out: &mut Vec<u8>) -> Result<(), D
         Value::String(v) => write_string(v, out),
         Value::Bytes(v) => write_base64(v, out),
         Value::Decimal(_) => {
-            return Err(DataError::new(format!("Java {} does not have corresponding schema type.", value.java_class())));
+            return Err(DataError::new(format!(
+                "Java {} does not have corresponding schema type.",
+                value.java_class()
+            )));
         }
         Value::Struct(_) => return Err(DataError::new("Mismatching schema.")),
         Value::Array(v) => {
@@ -370,7 +457,20 @@ mod tests {
 
     #[test]
     fn decimals_are_written_like_their_text() {
-        for text in ["0", "0.00", "-1.50", "123.45", "1E+3", "1E-7", "0.000001", "-0.0000123", "0.0000001234567", "0E-8", "170141183460469231731687303715884105728.1", "99999999999999999999"] {
+        for text in [
+            "0",
+            "0.00",
+            "-1.50",
+            "123.45",
+            "1E+3",
+            "1E-7",
+            "0.000001",
+            "-0.0000123",
+            "0.0000001234567",
+            "0E-8",
+            "170141183460469231731687303715884105728.1",
+            "99999999999999999999",
+        ] {
             let value: Decimal = text.parse().expect("a decimal");
             let mut out = Vec::new();
             write_decimal(&value, &mut out);

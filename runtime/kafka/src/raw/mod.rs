@@ -57,7 +57,7 @@ impl fmt::Debug for RawClient {
 }
 
 /// The least that is waited between two attempts.
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 impl RawClient {
     /// Reads addresses, security and timeouts from Java-named settings. Does not connect.
@@ -113,7 +113,7 @@ impl RawClient {
         let topics = topics.map(|names| names.into_iter().map(|n| MetadataRequestTopic::default().with_name(Some(topic_name(n)))).collect());
         let request = MetadataRequest::default().with_topics(topics).with_allow_auto_topic_creation(false);
         // Version 4 is the first that can forbid creation.
-        self.repeat(limit, || self.once(Target::Any, 12, &request)).await
+        self.send_within(limit, Target::Any, 12, &request, Ok).await
     }
 
     /// Sends `request` to `target`; repeats while the failure is one that passes. `cap` is the highest version that the caller fills in.
@@ -130,7 +130,36 @@ impl RawClient {
         R: Request + Sync,
         R::Response: Send,
     {
-        self.repeat(self.api_timeout, async || check(self.once(target, cap, request).await?)).await
+        self.send_within(self.api_timeout, target, cap, request, check).await
+    }
+
+    async fn send_within<R, T>(
+        &self,
+        limit: Duration,
+        target: Target<'_>,
+        cap: i16,
+        request: &R,
+        check: impl Fn(R::Response) -> Result<T, LogError>,
+    ) -> Result<T, LogError>
+    where
+        R: Request + Sync,
+        R::Response: Send,
+    {
+        let deadline = Instant::now() + limit;
+        let mut pause = RETRY_PAUSE;
+        loop {
+            let Ok(answer) = tokio::time::timeout_at(deadline, self.once(target, cap, request)).await else {
+                return Err(LogError::Timeout(format!("no answer from 'bootstrap.servers' ({}) within {} ms", self.bootstrap_text, limit.as_millis())));
+            };
+            match answer.and_then(&check) {
+                Err(error) if error.is_retriable() && Instant::now() + pause < deadline => {
+                    tracing::debug!(%error, "trying again");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+                other => return other,
+            }
+        }
     }
 
     /// The same, once and without repetition.
@@ -199,24 +228,6 @@ impl RawClient {
         let response = fresh.call(version, request).await?;
         *slot = Some(fresh);
         Ok(response)
-    }
-
-    async fn repeat<T>(&self, limit: Duration, mut attempt: impl AsyncFnMut() -> Result<T, LogError>) -> Result<T, LogError> {
-        let deadline = Instant::now() + limit;
-        let mut pause = RETRY_PAUSE;
-        loop {
-            let Ok(result) = tokio::time::timeout_at(deadline, attempt()).await else {
-                return Err(LogError::Timeout(format!("no answer from 'bootstrap.servers' ({}) within {} ms", self.bootstrap_text, limit.as_millis())));
-            };
-            match result {
-                Err(error) if error.is_retriable() && Instant::now() + pause < deadline => {
-                    tracing::debug!(%error, "trying again");
-                    sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(1));
-                }
-                other => return other,
-            }
-        }
     }
 }
 

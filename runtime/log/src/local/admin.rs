@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use super::Store;
-use crate::{Admin, ClientSettings, GroupOffset, LogError, NewTopic, TopicDescription, TopicPartition};
+use crate::{
+    Admin, ClientSettings, GroupOffset, LogError, NewTopic, TopicDescription, TopicPartition,
+};
 
 /// [`Admin`] over a [`Store`].
 #[derive(Debug)]
@@ -22,7 +24,10 @@ impl<S: Store> Admin for LocalAdmin<S> {
         self.store.ensure_open()?;
         super::check_topic_name(&topic.name)?;
         if topic.partitions == 0 || topic.partitions < -1 {
-            return Err(LogError::Config(format!("topic '{}' with {} partitions: at least 1, or -1 for the default", topic.name, topic.partitions)));
+            return Err(LogError::Config(format!(
+                "topic '{}' with {} partitions: at least 1, or -1 for the default",
+                topic.name, topic.partitions
+            )));
         }
         if topic.replication_factor > 1 {
             tracing::warn!(topic = %topic.name, asked = topic.replication_factor, "this log keeps one copy of every record, whatever replication factor is asked for");
@@ -37,7 +42,13 @@ impl<S: Store> Admin for LocalAdmin<S> {
 
     async fn list_topics(&self) -> Result<Vec<String>, LogError> {
         self.store.ensure_open()?;
-        Ok(self.store.catalog().topics().iter().map(|t| t.name.to_string()).collect())
+        Ok(self
+            .store
+            .catalog()
+            .topics()
+            .iter()
+            .map(|t| t.name.to_string())
+            .collect())
     }
 
     async fn describe_topic(&self, name: &str) -> Result<Option<TopicDescription>, LogError> {
@@ -56,7 +67,15 @@ impl<S: Store> Admin for LocalAdmin<S> {
 
     async fn offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<(i64, i64)>, LogError> {
         self.store.ensure_open()?;
-        partitions.iter().map(|p| self.store.catalog().partition(p).map(|p| (p.start(), p.end()))).collect()
+        partitions
+            .iter()
+            .map(|p| {
+                self.store
+                    .catalog()
+                    .partition(p)
+                    .map(|p| (p.start(), p.end()))
+            })
+            .collect()
     }
 
     async fn group_offsets(&self, group: &str) -> Result<Vec<GroupOffset>, LogError> {
@@ -64,12 +83,18 @@ impl<S: Store> Admin for LocalAdmin<S> {
         self.store.group_offsets(group).await
     }
 
-    async fn alter_group_offsets(&self, group: &str, offsets: &[(TopicPartition, Option<i64>)]) -> Result<(), LogError> {
+    async fn alter_group_offsets(
+        &self,
+        group: &str,
+        offsets: &[(TopicPartition, Option<i64>)],
+    ) -> Result<(), LogError> {
         self.store.ensure_open()?;
         for (partition, offset) in offsets {
             self.store.catalog().partition(partition)?;
             if let Some(offset) = offset.filter(|o| *o < 0) {
-                return Err(LogError::Config(format!("offset {offset} of group '{group}' for {partition}: offsets begin at 0")));
+                return Err(LogError::Config(format!(
+                    "offset {offset} of group '{group}' for {partition}: offsets begin at 0"
+                )));
             }
         }
         self.store.alter_group_offsets(group, offsets).await

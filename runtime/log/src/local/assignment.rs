@@ -15,18 +15,35 @@ pub(super) struct Candidate<'a> {
 
 /// Spreads all partitions over the members that subscribe to their topics: as even as the subscriptions allow, moving as little as possible, and the same result
 /// for the same input.
-pub(super) fn assign(topics: &BTreeMap<Arc<str>, i32>, members: &[Candidate<'_>]) -> BTreeMap<u64, BTreeSet<TopicPartition>> {
-    let mut result: BTreeMap<u64, BTreeSet<TopicPartition>> = members.iter().map(|m| (m.id, BTreeSet::new())).collect();
+pub(super) fn assign(
+    topics: &BTreeMap<Arc<str>, i32>,
+    members: &[Candidate<'_>],
+) -> BTreeMap<u64, BTreeSet<TopicPartition>> {
+    let mut result: BTreeMap<u64, BTreeSet<TopicPartition>> =
+        members.iter().map(|m| (m.id, BTreeSet::new())).collect();
     let mut eligible: BTreeMap<TopicPartition, Vec<u64>> = BTreeMap::new();
     for (topic, &count) in topics {
-        let subscribers: Vec<u64> = members.iter().filter(|m| m.topics.contains(topic)).map(|m| m.id).collect();
+        let subscribers: Vec<u64> = members
+            .iter()
+            .filter(|m| m.topics.contains(topic))
+            .map(|m| m.id)
+            .collect();
         if !subscribers.is_empty() {
-            eligible.extend((0..count).map(|n| (TopicPartition::new(Arc::clone(topic), n), subscribers.clone())));
+            eligible.extend((0..count).map(|n| {
+                (
+                    TopicPartition::new(Arc::clone(topic), n),
+                    subscribers.clone(),
+                )
+            }));
         }
     }
     let mut owner: BTreeMap<&TopicPartition, u64> = BTreeMap::new();
     for member in members {
-        for (partition, subscribers) in member.owned.iter().filter_map(|p| eligible.get_key_value(p)) {
+        for (partition, subscribers) in member
+            .owned
+            .iter()
+            .filter_map(|p| eligible.get_key_value(p))
+        {
             if subscribers.contains(&member.id) {
                 owner.insert(partition, member.id);
             }
@@ -36,7 +53,9 @@ pub(super) fn assign(topics: &BTreeMap<Arc<str>, i32>, members: &[Candidate<'_>]
     for id in owner.values() {
         *load.entry(*id).or_default() += 1;
     }
-    let lightest = |load: &BTreeMap<u64, usize>, ids: &[u64]| ids.iter().copied().min_by_key(|id| (load[id], *id));
+    let lightest = |load: &BTreeMap<u64, usize>, ids: &[u64]| {
+        ids.iter().copied().min_by_key(|id| (load[id], *id))
+    };
     for (partition, subscribers) in &eligible {
         if !owner.contains_key(partition)
             && let Some(id) = lightest(&load, subscribers)
@@ -50,7 +69,10 @@ pub(super) fn assign(topics: &BTreeMap<Arc<str>, i32>, members: &[Candidate<'_>]
     while moved {
         moved = false;
         for (partition, subscribers) in eligible.iter().rev() {
-            let (Some(&from), Some(to)) = (owner.get(partition), lightest(&load, subscribers)) else { continue };
+            let (Some(&from), Some(to)) = (owner.get(partition), lightest(&load, subscribers))
+            else {
+                continue;
+            };
             if load[&from] >= load[&to] + 2 {
                 owner.insert(partition, to);
                 *load.entry(from).or_default() -= 1;
@@ -69,11 +91,18 @@ pub(super) fn assign(topics: &BTreeMap<Arc<str>, i32>, members: &[Candidate<'_>]
 mod tests {
     use super::*;
 
-    fn run(topics: &[(&str, i32)], members: &[(u64, &[&str], &BTreeSet<TopicPartition>)]) -> BTreeMap<u64, BTreeSet<TopicPartition>> {
+    fn run(
+        topics: &[(&str, i32)],
+        members: &[(u64, &[&str], &BTreeSet<TopicPartition>)],
+    ) -> BTreeMap<u64, BTreeSet<TopicPartition>> {
         let topics = topics.iter().map(|(n, c)| (Arc::from(*n), *c)).collect();
         let members: Vec<_> = members
             .iter()
-            .map(|(id, topics, owned)| Candidate { id: *id, topics: topics.iter().map(|t| Arc::from(*t)).collect(), owned })
+            .map(|(id, topics, owned)| Candidate {
+                id: *id,
+                topics: topics.iter().map(|t| Arc::from(*t)).collect(),
+                owned,
+            })
             .collect();
         assign(&topics, &members)
     }
@@ -91,7 +120,14 @@ mod tests {
     #[test]
     fn members_get_only_what_they_subscribe_to() {
         let none = BTreeSet::new();
-        let got = run(&[("a", 4), ("b", 2)], &[(1, &["a"], &none), (2, &["a", "b"], &none), (3, &["c"], &none)]);
+        let got = run(
+            &[("a", 4), ("b", 2)],
+            &[
+                (1, &["a"], &none),
+                (2, &["a", "b"], &none),
+                (3, &["c"], &none),
+            ],
+        );
         assert_eq!((got[&1].len(), got[&2].len(), got[&3].len()), (3, 3, 0));
         assert!(got[&1].iter().all(|p| &*p.topic == "a"));
     }

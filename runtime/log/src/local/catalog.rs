@@ -24,7 +24,14 @@ pub struct Partition {
 impl Partition {
     /// A partition that holds offsets `start..end`.
     pub fn new(name: TopicPartition, id: i64, start: i64, end: i64) -> Self {
-        Self { name, id, start: start.into(), end: end.into(), deleted: false.into(), listeners: Mutex::default() }
+        Self {
+            name,
+            id,
+            start: start.into(),
+            end: end.into(),
+            deleted: false.into(),
+            listeners: Mutex::default(),
+        }
     }
 
     /// Offset of the oldest record.
@@ -69,7 +76,8 @@ impl Partition {
 
     /// Ends what [`listen`](Self::listen) began.
     pub fn unlisten(&self, listener: &Arc<Notify>) {
-        lock(&self.listeners).retain(|l| !std::ptr::eq(l.as_ptr(), Arc::as_ptr(listener)) && l.strong_count() > 0);
+        lock(&self.listeners)
+            .retain(|l| !std::ptr::eq(l.as_ptr(), Arc::as_ptr(listener)) && l.strong_count() > 0);
     }
 
     fn wake(&self) {
@@ -101,44 +109,71 @@ pub struct Catalog {
 impl Catalog {
     /// The topic called `name`.
     pub fn topic(&self, name: &str) -> Option<Arc<Topic>> {
-        self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.topics
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
     }
 
     /// The topic called `name`, or [`LogError::UnknownTopic`].
     pub fn existing(&self, name: &str) -> Result<Arc<Topic>, LogError> {
-        self.topic(name).ok_or_else(|| LogError::UnknownTopic(name.to_owned()))
+        self.topic(name)
+            .ok_or_else(|| LogError::UnknownTopic(name.to_owned()))
     }
 
     /// The partition, or [`LogError::UnknownTopic`].
     pub fn partition(&self, name: &TopicPartition) -> Result<Arc<Partition>, LogError> {
         self.topic(&name.topic)
-            .and_then(|t| usize::try_from(name.partition).ok().and_then(|n| t.partitions.get(n).cloned()))
+            .and_then(|t| {
+                usize::try_from(name.partition)
+                    .ok()
+                    .and_then(|n| t.partitions.get(n).cloned())
+            })
             .ok_or_else(|| LogError::UnknownTopic(name.to_string()))
     }
 
     /// All topics, sorted by name.
     pub fn topics(&self) -> Vec<Arc<Topic>> {
-        self.topics.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.topics
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// Name and number of partitions of every topic: what the coordinator wants to know.
     pub fn sizes(&self) -> BTreeMap<Arc<str>, i32> {
-        self.topics().iter().map(|t| (Arc::clone(&t.name), t.partitions.len() as i32)).collect()
+        self.topics()
+            .iter()
+            .map(|t| (Arc::clone(&t.name), t.partitions.len() as i32))
+            .collect()
     }
 
     /// Enters a topic.
     pub fn insert(&self, topic: Arc<Topic>) {
-        self.topics.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(&topic.name), topic);
+        self.topics
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(Arc::clone(&topic.name), topic);
     }
 
     /// Wakes every waiting reader: the log was closed or broke.
     pub fn wake_all(&self) {
-        self.topics().iter().flat_map(|t| &t.partitions).for_each(|p| p.wake());
+        self.topics()
+            .iter()
+            .flat_map(|t| &t.partitions)
+            .for_each(|p| p.wake());
     }
 
     /// Removes a topic and marks its partitions as deleted.
     pub fn remove(&self, name: &str) -> Option<Arc<Topic>> {
-        let topic = self.topics.write().unwrap_or_else(PoisonError::into_inner).remove(name)?;
+        let topic = self
+            .topics
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(name)?;
         topic.partitions.iter().for_each(|p| p.delete());
         Some(topic)
     }

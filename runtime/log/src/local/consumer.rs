@@ -7,7 +7,9 @@ use tokio::time::{Instant, timeout_at};
 use super::coordinator::{MemberEvent, MemberRef};
 use super::reader::Cursors;
 use super::{FetchLimit, Store, number_setting};
-use crate::{Assigned, GroupConsumer, GroupConsumerOptions, GroupEvent, LogError, StartAt, TopicPartition};
+use crate::{
+    Assigned, GroupConsumer, GroupConsumerOptions, GroupEvent, LogError, StartAt, TopicPartition,
+};
 
 /// [`GroupConsumer`] over a [`Store`] and its [`Coordinator`](super::Coordinator).
 ///
@@ -30,21 +32,43 @@ impl<S: Store> LocalConsumer<S> {
     pub fn join(store: Arc<S>, options: &GroupConsumerOptions) -> Result<Self, LogError> {
         store.ensure_open()?;
         if options.group.is_empty() {
-            return Err(LogError::Config("group.id is empty: name the consumer group".to_owned()));
+            return Err(LogError::Config(
+                "group.id is empty: name the consumer group".to_owned(),
+            ));
         }
         let settings = &options.settings;
         let records = number_setting(settings, "max.poll.records", "records", 500)?.max(1) as usize;
-        let bytes = number_setting(settings, "fetch.max.bytes", "bytes", 1 << 20)?.clamp(1, 64 << 20) as usize;
-        let max_poll_interval = Duration::from_millis(number_setting(settings, "max.poll.interval.ms", "milliseconds", 300_000)?.max(1));
+        let bytes = number_setting(settings, "fetch.max.bytes", "bytes", 1 << 20)?
+            .clamp(1, 64 << 20) as usize;
+        let max_poll_interval = Duration::from_millis(
+            number_setting(settings, "max.poll.interval.ms", "milliseconds", 300_000)?.max(1),
+        );
         let waker = Arc::new(Notify::new());
-        let member = store.coordinator().join(&options.group, &options.subscription, max_poll_interval, &waker)?;
+        let member = store.coordinator().join(
+            &options.group,
+            &options.subscription,
+            max_poll_interval,
+            &waker,
+        )?;
         let cursors = Cursors::new(Arc::clone(&waker));
         let limit = FetchLimit { records, bytes };
-        Ok(Self { store, member, cursors, waker, start_at: options.start_at, limit, max_poll_interval, pending: None })
+        Ok(Self {
+            store,
+            member,
+            cursors,
+            waker,
+            start_at: options.start_at,
+            limit,
+            max_poll_interval,
+            pending: None,
+        })
     }
 
     /// Looks up where to start in the partitions that were given and takes them in.
-    async fn take_assigned(&mut self, partitions: Vec<TopicPartition>) -> Result<GroupEvent, LogError> {
+    async fn take_assigned(
+        &mut self,
+        partitions: Vec<TopicPartition>,
+    ) -> Result<GroupEvent, LogError> {
         let store = Arc::clone(&self.store);
         let committed = match partitions.is_empty() {
             true => Vec::new(),
@@ -53,8 +77,14 @@ impl<S: Store> LocalConsumer<S> {
         let mut assigned = Vec::with_capacity(partitions.len());
         for (name, committed) in partitions.into_iter().zip(committed) {
             // A topic deleted meanwhile is not an error: the coordinator takes its partitions away.
-            let Ok(partition) = store.catalog().partition(&name) else { continue };
-            if store.coordinator().check_owner(&self.member, std::iter::once(&name)).is_err() {
+            let Ok(partition) = store.catalog().partition(&name) else {
+                continue;
+            };
+            if store
+                .coordinator()
+                .check_owner(&self.member, std::iter::once(&name))
+                .is_err()
+            {
                 continue;
             }
             let (start, end) = (partition.start(), partition.end());
@@ -64,7 +94,10 @@ impl<S: Store> LocalConsumer<S> {
                 (_, StartAt::Latest) => end,
             };
             self.cursors.add(partition, position);
-            assigned.push(Assigned { partition: name, position });
+            assigned.push(Assigned {
+                partition: name,
+                position,
+            });
         }
         self.pending = None;
         Ok(GroupEvent::Assigned(assigned))
@@ -85,11 +118,16 @@ impl<S: Store> LocalConsumer<S> {
                         return Ok(Some(GroupEvent::Lost(partitions)));
                     }
                 }
-                MemberEvent::Revoking(partitions) => return Ok(Some(GroupEvent::Revoking(partitions))),
+                MemberEvent::Revoking(partitions) => {
+                    return Ok(Some(GroupEvent::Revoking(partitions)));
+                }
                 MemberEvent::AwaitingRelease => return Ok(None),
                 MemberEvent::Assigned(partitions) => self.pending = Some(partitions),
                 MemberEvent::Nothing => {
-                    let batch = self.cursors.fetch(&*self.store, self.limit, self.start_at).await?;
+                    let batch = self
+                        .cursors
+                        .fetch(&*self.store, self.limit, self.start_at)
+                        .await?;
                     return Ok(batch.map(GroupEvent::Records));
                 }
             }
@@ -98,9 +136,11 @@ impl<S: Store> LocalConsumer<S> {
 
     fn assigned(&mut self, name: &TopicPartition) -> Result<&mut super::reader::Cursor, LogError> {
         let group = &self.member.group;
-        self.cursors
-            .get_mut(name)
-            .ok_or_else(|| LogError::Fenced(format!("partition {name} is not assigned to this member of group '{group}'")))
+        self.cursors.get_mut(name).ok_or_else(|| {
+            LogError::Fenced(format!(
+                "partition {name} is not assigned to this member of group '{group}'"
+            ))
+        })
     }
 }
 
@@ -138,24 +178,38 @@ impl<S: Store> GroupConsumer for LocalConsumer<S> {
     }
 
     fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
-        partitions.iter().try_for_each(|p| self.assigned(p).map(|c| c.paused = true))
+        partitions
+            .iter()
+            .try_for_each(|p| self.assigned(p).map(|c| c.paused = true))
     }
 
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
-        partitions.iter().try_for_each(|p| self.assigned(p).map(|c| c.paused = false))
+        partitions
+            .iter()
+            .try_for_each(|p| self.assigned(p).map(|c| c.paused = false))
     }
 
     async fn seek(&mut self, partition: &TopicPartition, offset: i64) -> Result<(), LogError> {
         self.store.ensure_open()?;
         if offset < 0 {
-            return Err(LogError::Config(format!("seek of {partition} to offset {offset}: offsets begin at 0")));
+            return Err(LogError::Config(format!(
+                "seek of {partition} to offset {offset}: offsets begin at 0"
+            )));
         }
         self.assigned(partition)?.next = offset;
         Ok(())
     }
 
     fn lag(&self) -> Vec<(TopicPartition, i64)> {
-        self.cursors.iter().map(|c| (c.partition.name.clone(), (c.partition.end() - c.next).max(0))).collect()
+        self.cursors
+            .iter()
+            .map(|c| {
+                (
+                    c.partition.name.clone(),
+                    (c.partition.end() - c.next).max(0),
+                )
+            })
+            .collect()
     }
 
     async fn close(self: Box<Self>) -> Result<(), LogError> {

@@ -64,18 +64,32 @@ enum Wanted {
 impl Wanted {
     fn new(subscription: &Subscription) -> Result<Self, LogError> {
         match subscription {
-            Subscription::Topics(names) => Ok(Self::Topics(names.iter().map(|n| Arc::from(n.as_str())).collect())),
+            Subscription::Topics(names) => Ok(Self::Topics(
+                names.iter().map(|n| Arc::from(n.as_str())).collect(),
+            )),
             Subscription::Pattern(pattern) => fancy_regex::Regex::new(&format!("^(?:{pattern})$"))
                 .map(Self::Pattern)
-                .map_err(|error| LogError::Config(format!("topic pattern '{pattern}' is not a regular expression: {error}"))),
+                .map_err(|error| {
+                    LogError::Config(format!(
+                        "topic pattern '{pattern}' is not a regular expression: {error}"
+                    ))
+                }),
         }
     }
 
     fn select(&self, topics: &BTreeMap<Arc<str>, i32>) -> BTreeSet<Arc<str>> {
         match self {
-            Self::Topics(names) => names.iter().filter(|n| topics.contains_key(*n)).cloned().collect(),
+            Self::Topics(names) => names
+                .iter()
+                .filter(|n| topics.contains_key(*n))
+                .cloned()
+                .collect(),
             // A pattern that runs into the engine's backtracking limit does not match.
-            Self::Pattern(pattern) => topics.keys().filter(|n| pattern.is_match(&***n).unwrap_or(false)).cloned().collect(),
+            Self::Pattern(pattern) => topics
+                .keys()
+                .filter(|n| pattern.is_match(&***n).unwrap_or(false))
+                .cloned()
+                .collect(),
         }
     }
 }
@@ -101,11 +115,20 @@ pub(super) enum MemberEvent {
 
 impl Coordinator {
     /// Adds a member; `waker` is notified whenever it should poll.
-    pub(super) fn join(&self, group: &str, subscription: &Subscription, max_poll_interval: Duration, waker: &Arc<Notify>) -> Result<MemberRef, LogError> {
+    pub(super) fn join(
+        &self,
+        group: &str,
+        subscription: &Subscription,
+        max_poll_interval: Duration,
+        waker: &Arc<Notify>,
+    ) -> Result<MemberRef, LogError> {
         let wanted = Wanted::new(subscription)?;
         let mut state = lock(&self.state);
         state.next_id += 1;
-        let member = MemberRef { group: Arc::from(group), id: state.next_id };
+        let member = MemberRef {
+            group: Arc::from(group),
+            id: state.next_id,
+        };
         let entry = Member {
             wanted,
             waker: Arc::clone(waker),
@@ -131,7 +154,9 @@ impl Coordinator {
     pub(super) fn leave(&self, member: &MemberRef) {
         let mut state = lock(&self.state);
         let State { topics, groups, .. } = &mut *state;
-        let Some(group) = groups.get_mut(&member.group) else { return };
+        let Some(group) = groups.get_mut(&member.group) else {
+            return;
+        };
         if group.members.remove(&member.id).is_none() {
             return;
         }
@@ -147,7 +172,9 @@ impl Coordinator {
         let now = Instant::now();
         let mut state = lock(&self.state);
         let State { topics, groups, .. } = &mut *state;
-        let Some(group) = groups.get_mut(&member.group) else { return MemberEvent::Nothing };
+        let Some(group) = groups.get_mut(&member.group) else {
+            return MemberEvent::Nothing;
+        };
         if let Some(me) = group.members.get_mut(&member.id) {
             me.last_poll = now;
             if !me.active {
@@ -159,7 +186,9 @@ impl Coordinator {
         if group.expel_idle(now) {
             group.rebalance(topics);
         }
-        let Some(me) = group.members.get_mut(&member.id) else { return MemberEvent::Nothing };
+        let Some(me) = group.members.get_mut(&member.id) else {
+            return MemberEvent::Nothing;
+        };
         if !me.lost.is_empty() {
             return MemberEvent::Lost(std::mem::take(&mut me.lost).into_iter().collect());
         }
@@ -184,8 +213,12 @@ impl Coordinator {
     /// The member gives back what it was last asked for.
     pub(super) fn release(&self, member: &MemberRef) -> Vec<TopicPartition> {
         let mut state = lock(&self.state);
-        let Some(group) = state.groups.get_mut(&member.group) else { return Vec::new() };
-        let Some(me) = group.members.get_mut(&member.id) else { return Vec::new() };
+        let Some(group) = state.groups.get_mut(&member.group) else {
+            return Vec::new();
+        };
+        let Some(me) = group.members.get_mut(&member.id) else {
+            return Vec::new();
+        };
         let released = std::mem::take(&mut me.revoking);
         me.owned.retain(|p| !released.contains(p));
         group.hand_out();
@@ -193,9 +226,16 @@ impl Coordinator {
     }
 
     /// Fails with [`LogError::Fenced`] unless `member` owns each of `partitions` now.
-    pub fn check_owner<'a>(&self, member: &MemberRef, partitions: impl Iterator<Item = &'a TopicPartition>) -> Result<(), LogError> {
+    pub fn check_owner<'a>(
+        &self,
+        member: &MemberRef,
+        partitions: impl Iterator<Item = &'a TopicPartition>,
+    ) -> Result<(), LogError> {
         let state = lock(&self.state);
-        let me = state.groups.get(&member.group).and_then(|g| g.members.get(&member.id));
+        let me = state
+            .groups
+            .get(&member.group)
+            .and_then(|g| g.members.get(&member.id));
         for partition in partitions {
             if !me.is_some_and(|m| m.owned.contains(partition)) {
                 return Err(LogError::Fenced(format!(
@@ -209,12 +249,18 @@ impl Coordinator {
 
     /// Number of live members of `group`.
     pub fn members(&self, group: &str) -> usize {
-        lock(&self.state).groups.get(group).map_or(0, |g| g.members.values().filter(|m| m.active).count())
+        lock(&self.state)
+            .groups
+            .get(group)
+            .map_or(0, |g| g.members.values().filter(|m| m.active).count())
     }
 
     /// Counts the rebalances of `group` since its first member joined.
     pub fn generation(&self, group: &str) -> u64 {
-        lock(&self.state).groups.get(group).map_or(0, |g| g.generation)
+        lock(&self.state)
+            .groups
+            .get(group)
+            .map_or(0, |g| g.generation)
     }
 
     /// Tells the coordinator which topics there are: name and number of partitions.
@@ -222,7 +268,10 @@ impl Coordinator {
         let mut state = lock(&self.state);
         let state = &mut *state;
         for group in state.groups.values_mut() {
-            let touched = group.members.values().any(|m| m.wanted.select(&topics) != m.wanted.select(&state.topics));
+            let touched = group
+                .members
+                .values()
+                .any(|m| m.wanted.select(&topics) != m.wanted.select(&state.topics));
             if touched {
                 group.rebalance(&topics);
             }
@@ -232,7 +281,11 @@ impl Coordinator {
 
     /// Wakes every member: the log was closed or broke.
     pub fn wake_all(&self) {
-        lock(&self.state).groups.values().flat_map(|g| g.members.values()).for_each(|m| m.waker.notify_one());
+        lock(&self.state)
+            .groups
+            .values()
+            .flat_map(|g| g.members.values())
+            .for_each(|m| m.waker.notify_one());
     }
 
     /// Has every member of `group` give back all it owns, as a rebalance of Kafka's eager protocol does.
@@ -259,7 +312,8 @@ impl Coordinator {
 impl Member {
     fn lose_all(&mut self) {
         let owned = std::mem::take(&mut self.owned);
-        self.lost.extend(owned.into_iter().filter(|p| !self.fresh.contains(p)));
+        self.lost
+            .extend(owned.into_iter().filter(|p| !self.fresh.contains(p)));
         self.fresh.clear();
         self.revoking.clear();
         self.revoke_all = false;
@@ -272,7 +326,12 @@ impl Group {
         self.generation += 1;
         let exists = |p: &TopicPartition| topics.get(&p.topic).is_some_and(|n| p.partition < *n);
         for member in self.members.values_mut() {
-            let gone: Vec<TopicPartition> = member.owned.iter().filter(|p| !exists(p)).cloned().collect();
+            let gone: Vec<TopicPartition> = member
+                .owned
+                .iter()
+                .filter(|p| !exists(p))
+                .cloned()
+                .collect();
             for partition in gone {
                 member.owned.remove(&partition);
                 member.revoking.remove(&partition);
@@ -285,13 +344,22 @@ impl Group {
             .members
             .iter()
             .filter(|(_, m)| m.active)
-            .map(|(id, m)| Candidate { id: *id, topics: m.wanted.select(topics), owned: &m.owned })
+            .map(|(id, m)| Candidate {
+                id: *id,
+                topics: m.wanted.select(topics),
+                owned: &m.owned,
+            })
             .collect();
         let mut targets = assign(topics, &candidates);
         for (id, member) in &mut self.members {
             member.target = targets.remove(id).unwrap_or_default();
             // What the member does not know of yet can go without asking.
-            let Member { owned, fresh, target, .. } = member;
+            let Member {
+                owned,
+                fresh,
+                target,
+                ..
+            } = member;
             fresh.retain(|p| target.contains(p) || !owned.remove(p));
         }
         self.hand_out();
@@ -299,7 +367,11 @@ impl Group {
 
     /// Gives every free partition to the member that is to have it, and wakes all members.
     fn hand_out(&mut self) {
-        let taken: BTreeSet<TopicPartition> = self.members.values().flat_map(|m| m.owned.iter().cloned()).collect();
+        let taken: BTreeSet<TopicPartition> = self
+            .members
+            .values()
+            .flat_map(|m| m.owned.iter().cloned())
+            .collect();
         for member in self.members.values_mut() {
             let free: Vec<TopicPartition> = member.target.difference(&taken).cloned().collect();
             member.owned.extend(free.iter().cloned());
@@ -335,11 +407,21 @@ mod tests {
 
     fn join(coordinator: &Coordinator) -> MemberRef {
         let subscription = Subscription::Topics(vec!["t".into()]);
-        coordinator.join("g", &subscription, Duration::from_secs(300), &Arc::new(Notify::new())).unwrap()
+        coordinator
+            .join(
+                "g",
+                &subscription,
+                Duration::from_secs(300),
+                &Arc::new(Notify::new()),
+            )
+            .unwrap()
     }
 
     fn parts(numbers: &[i32]) -> Vec<TopicPartition> {
-        numbers.iter().map(|n| TopicPartition::new("t", *n)).collect()
+        numbers
+            .iter()
+            .map(|n| TopicPartition::new("t", *n))
+            .collect()
     }
 
     #[test]
@@ -354,7 +436,10 @@ mod tests {
         assert_eq!(c.poll(&second), MemberEvent::Nothing);
         c.check_owner(&first, parts(&[1]).iter()).unwrap();
         c.release(&first);
-        assert!(matches!(c.check_owner(&first, parts(&[1]).iter()), Err(LogError::Fenced(_))));
+        assert!(matches!(
+            c.check_owner(&first, parts(&[1]).iter()),
+            Err(LogError::Fenced(_))
+        ));
         assert_eq!(c.poll(&second), MemberEvent::Assigned(parts(&[1])));
         c.leave(&first);
         assert_eq!(c.poll(&second), MemberEvent::Assigned(parts(&[0])));

@@ -51,16 +51,30 @@ pub trait Store: Send + Sync + Debug + 'static {
 
     /// Copies records of `partition` with offsets from `from` on into `out`, within `limit`; returns the offset to go on from. `from` lies within the
     /// partition's bounds. Cancel-safe.
-    async fn fetch(&self, partition: &Arc<Partition>, from: i64, limit: FetchLimit, out: &mut FetchBatchBuilder) -> Result<i64, LogError>;
+    async fn fetch(
+        &self,
+        partition: &Arc<Partition>,
+        from: i64,
+        limit: FetchLimit,
+        out: &mut FetchBatchBuilder,
+    ) -> Result<i64, LogError>;
 
     /// Committed positions of `group`, in the order asked for. Sees every commit that was accepted before the call.
-    async fn committed(&self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError>;
+    async fn committed(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<i64>>, LogError>;
 
     /// All committed positions of `group`, sorted.
     async fn group_offsets(&self, group: &str) -> Result<Vec<GroupOffset>, LogError>;
 
     /// Stores positions for a group member; refused with [`LogError::Fenced`] unless the member owns every partition at that moment.
-    async fn commit(&self, member: &MemberRef, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError>;
+    async fn commit(
+        &self,
+        member: &MemberRef,
+        offsets: &[(TopicPartition, i64)],
+    ) -> Result<(), LogError>;
 
     /// Appends all records of `batch`, atomically, creating topics that are missing.
     async fn append(&self, batch: &RecordBatch) -> Result<(), LogError>;
@@ -72,7 +86,11 @@ pub trait Store: Send + Sync + Debug + 'static {
     async fn delete_topic(&self, name: &str) -> Result<(), LogError>;
 
     /// See [`Admin::alter_group_offsets`](crate::Admin::alter_group_offsets).
-    async fn alter_group_offsets(&self, group: &str, offsets: &[(TopicPartition, Option<i64>)]) -> Result<(), LogError>;
+    async fn alter_group_offsets(
+        &self,
+        group: &str,
+        offsets: &[(TopicPartition, Option<i64>)],
+    ) -> Result<(), LogError>;
 }
 
 /// Locks `mutex` also after a panic elsewhere: what these locks guard is changed in single steps and stays whole.
@@ -82,13 +100,23 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Milliseconds since the epoch.
 pub fn now_ms() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| d.as_millis() as i64)
 }
 
 /// The last value of `key` in `settings` as a number of `unit`, `default` when it is absent.
-pub(crate) fn number_setting(settings: &crate::ClientSettings, key: &str, unit: &str, default: u64) -> Result<u64, LogError> {
+pub(crate) fn number_setting(
+    settings: &crate::ClientSettings,
+    key: &str,
+    unit: &str,
+    default: u64,
+) -> Result<u64, LogError> {
     match settings.iter().rev().find(|(k, _)| k == key) {
         None => Ok(default),
-        Some((_, value)) => value.trim().parse().map_err(|_| LogError::Config(format!("{key}={value}: a number of {unit} is needed"))),
+        Some((_, value)) => value
+            .trim()
+            .parse()
+            .map_err(|_| LogError::Config(format!("{key}={value}: a number of {unit} is needed"))),
     }
 }

@@ -92,7 +92,13 @@ impl TopicPolicy {
                         match part {
                             "compact" => policy.compact = true,
                             "delete" => policy.delete = true,
-                            _ => return Err(refused(key, value, "compact, delete, or both separated by a comma")),
+                            _ => {
+                                return Err(refused(
+                                    key,
+                                    value,
+                                    "compact, delete, or both separated by a comma",
+                                ));
+                            }
                         }
                     }
                 }
@@ -117,8 +123,15 @@ impl TopicPolicy {
                 }
                 other if WITHOUT_MEANING.contains(&other) => {}
                 _ => {
-                    let known = OBEYED.iter().chain(WITHOUT_MEANING).copied().collect::<Vec<_>>().join(", ");
-                    return Err(LogError::Config(format!("topic setting '{key}' is unknown; known are {known}")));
+                    let known = OBEYED
+                        .iter()
+                        .chain(WITHOUT_MEANING)
+                        .copied()
+                        .collect::<Vec<_>>()
+                        .join(", ");
+                    return Err(LogError::Config(format!(
+                        "topic setting '{key}' is unknown; known are {known}"
+                    )));
                 }
             }
         }
@@ -137,14 +150,24 @@ impl TopicPolicy {
     /// All settings in force, sorted by name.
     pub fn to_settings(&self) -> ClientSettings {
         let limit = |v: Option<i64>| v.unwrap_or(-1).to_string();
-        let stamps = if self.log_append_time { "LogAppendTime" } else { "CreateTime" };
+        let stamps = if self.log_append_time {
+            "LogAppendTime"
+        } else {
+            "CreateTime"
+        };
         [
             ("cleanup.policy", self.cleanup_policy().to_owned()),
             ("delete.retention.ms", self.delete_retention_ms.to_string()),
             ("max.message.bytes", self.max_message_bytes.to_string()),
             ("message.timestamp.type", stamps.to_owned()),
-            ("min.cleanable.dirty.ratio", self.min_dirty_ratio.to_string()),
-            ("min.compaction.lag.ms", self.min_compaction_lag_ms.to_string()),
+            (
+                "min.cleanable.dirty.ratio",
+                self.min_dirty_ratio.to_string(),
+            ),
+            (
+                "min.compaction.lag.ms",
+                self.min_compaction_lag_ms.to_string(),
+            ),
             ("retention.bytes", limit(self.retention_bytes)),
             ("retention.ms", limit(self.retention_ms)),
         ]
@@ -155,10 +178,16 @@ impl TopicPolicy {
     /// Refuses a record that the topic does not take: too large, or without a key where keys decide what is kept.
     pub fn check_record(&self, topic: &str, size: usize, has_key: bool) -> Result<(), LogError> {
         if size > self.max_message_bytes {
-            return Err(LogError::RecordTooLarge { topic: topic.to_owned(), size, limit: self.max_message_bytes });
+            return Err(LogError::RecordTooLarge {
+                topic: topic.to_owned(),
+                size,
+                limit: self.max_message_bytes,
+            });
         }
         if self.compact && !has_key {
-            return Err(LogError::fatal(format!("topic '{topic}' is compacted and takes no record without a key")));
+            return Err(LogError::fatal(format!(
+                "topic '{topic}' is compacted and takes no record without a key"
+            )));
         }
         Ok(())
     }
@@ -169,7 +198,11 @@ fn refused(key: &str, value: &str, allowed: &str) -> LogError {
 }
 
 fn number(key: &str, value: &str, least: i64) -> Result<i64, LogError> {
-    value.parse().ok().filter(|n| *n >= least).ok_or_else(|| refused(key, value, &format!("a whole number from {least}")))
+    value
+        .parse()
+        .ok()
+        .filter(|n| *n >= least)
+        .ok_or_else(|| refused(key, value, &format!("a whole number from {least}")))
 }
 
 fn limit(key: &str, value: &str) -> Result<Option<i64>, LogError> {
@@ -178,11 +211,15 @@ fn limit(key: &str, value: &str) -> Result<Option<i64>, LogError> {
 
 /// Refuses a topic name that Kafka would refuse.
 pub fn check_topic_name(name: &str) -> Result<(), LogError> {
-    let legal = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    let legal = name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     if legal && (1..=249).contains(&name.len()) && name != "." && name != ".." {
         return Ok(());
     }
-    Err(LogError::Config(format!("topic name '{name}' is not allowed: 1 to 249 characters of a-z, A-Z, 0-9, '.', '_' and '-', and not '.' or '..'")))
+    Err(LogError::Config(format!(
+        "topic name '{name}' is not allowed: 1 to 249 characters of a-z, A-Z, 0-9, '.', '_' and '-', and not '.' or '..'"
+    )))
 }
 
 #[cfg(test)]
@@ -191,21 +228,47 @@ mod tests {
     use super::*;
 
     fn settings(pairs: &[(&str, &str)]) -> ClientSettings {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
     }
 
     #[test]
     fn settings_survive_a_round_trip() {
-        let given = settings(&[("cleanup.policy", "delete, compact"), ("retention.bytes", "-1"), ("retention.ms", "5"), ("segment.bytes", "7")]);
+        let given = settings(&[
+            ("cleanup.policy", "delete, compact"),
+            ("retention.bytes", "-1"),
+            ("retention.ms", "5"),
+            ("segment.bytes", "7"),
+        ]);
         let policy = TopicPolicy::default().with(&given).unwrap();
-        assert_eq!((policy.compact, policy.delete, policy.retention_ms, policy.retention_bytes), (true, true, Some(5), None));
-        assert_eq!(TopicPolicy::default().with(&policy.to_settings()).unwrap(), policy);
+        assert_eq!(
+            (
+                policy.compact,
+                policy.delete,
+                policy.retention_ms,
+                policy.retention_bytes
+            ),
+            (true, true, Some(5), None)
+        );
+        assert_eq!(
+            TopicPolicy::default().with(&policy.to_settings()).unwrap(),
+            policy
+        );
     }
 
     #[test]
     fn what_would_not_be_obeyed_is_refused_by_name() {
-        for (key, value) in [("cleanup.policy", "shred"), ("retention.ms", "-2"), ("retention.mss", "1"), ("min.cleanable.dirty.ratio", "1.5")] {
-            let error = TopicPolicy::default().with(&settings(&[(key, value)])).unwrap_err();
+        for (key, value) in [
+            ("cleanup.policy", "shred"),
+            ("retention.ms", "-2"),
+            ("retention.mss", "1"),
+            ("min.cleanable.dirty.ratio", "1.5"),
+        ] {
+            let error = TopicPolicy::default()
+                .with(&settings(&[(key, value)]))
+                .unwrap_err();
             assert!(error.to_string().contains(key), "{error}");
         }
     }

@@ -5,7 +5,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::{FetchLimit, Partition, Store, number_setting};
-use crate::{FetchBatch, FetchBatchBuilder, LogError, Reader, ReaderOptions, StartAt, TopicPartition};
+use crate::{
+    FetchBatch, FetchBatchBuilder, LogError, Reader, ReaderOptions, StartAt, TopicPartition,
+};
 
 /// A place in one partition.
 #[derive(Debug)]
@@ -28,16 +30,27 @@ pub(super) struct Cursors {
 
 impl Cursors {
     pub(super) fn new(waker: Arc<Notify>) -> Self {
-        Self { list: Vec::new(), turn: 0, waker, builder: FetchBatchBuilder::default() }
+        Self {
+            list: Vec::new(),
+            turn: 0,
+            waker,
+            builder: FetchBatchBuilder::default(),
+        }
     }
 
     pub(super) fn add(&mut self, partition: Arc<Partition>, next: i64) {
         partition.listen(&self.waker);
-        self.list.push(Cursor { partition, next, paused: false });
+        self.list.push(Cursor {
+            partition,
+            next,
+            paused: false,
+        });
     }
 
     pub(super) fn remove(&mut self, name: &TopicPartition) -> bool {
-        let Some(at) = self.list.iter().position(|c| c.partition.name == *name) else { return false };
+        let Some(at) = self.list.iter().position(|c| c.partition.name == *name) else {
+            return false;
+        };
         self.list.remove(at).partition.unlisten(&self.waker);
         true
     }
@@ -51,19 +64,31 @@ impl Cursors {
     }
 
     pub(super) fn positions(&self) -> Vec<(TopicPartition, i64)> {
-        self.list.iter().map(|c| (c.partition.name.clone(), c.next)).collect()
+        self.list
+            .iter()
+            .map(|c| (c.partition.name.clone(), c.next))
+            .collect()
     }
 
     /// Records that are there now, or `None`. A place that is outside its partition's bounds moves to where `reset` says first. Cancel-safe: places move only
     /// together with the batch that is returned.
-    pub(super) async fn fetch<S: Store>(&mut self, store: &S, limit: FetchLimit, reset: StartAt) -> Result<Option<FetchBatch>, LogError> {
+    pub(super) async fn fetch<S: Store>(
+        &mut self,
+        store: &S,
+        limit: FetchLimit,
+        reset: StartAt,
+    ) -> Result<Option<FetchBatch>, LogError> {
         if !self.builder.is_empty() {
             self.builder.finish();
         }
         let mut moves: Vec<(usize, i64)> = Vec::new();
         for step in 0..self.list.len() {
             let at = (self.turn + step) % self.list.len();
-            let Cursor { partition, next, paused } = &self.list[at];
+            let Cursor {
+                partition,
+                next,
+                paused,
+            } = &self.list[at];
             let (start, end) = (partition.start(), partition.end());
             let from = match reset {
                 _ if (start..=end).contains(next) => *next,
@@ -79,7 +104,9 @@ impl Cursors {
             }
             let mut moved = from;
             if !*paused && !partition.is_deleted() && from < end {
-                moved = store.fetch(partition, from, left, &mut self.builder).await?;
+                moved = store
+                    .fetch(partition, from, left, &mut self.builder)
+                    .await?;
             }
             if moved != *next {
                 moves.push((at, moved));
@@ -95,7 +122,9 @@ impl Cursors {
 
 impl Drop for Cursors {
     fn drop(&mut self) {
-        self.list.iter().for_each(|c| c.partition.unlisten(&self.waker));
+        self.list
+            .iter()
+            .for_each(|c| c.partition.unlisten(&self.waker));
     }
 }
 
@@ -121,11 +150,23 @@ impl<S: Store> LocalReader<S> {
                 -2 => partition.start(),
                 -1 => partition.end(),
                 offset if offset >= 0 => offset,
-                offset => return Err(LogError::Config(format!("start offset {offset} for {name}: allowed are offsets from 0, -1 (end) and -2 (oldest)"))),
+                offset => {
+                    return Err(LogError::Config(format!(
+                        "start offset {offset} for {name}: allowed are offsets from 0, -1 (end) and -2 (oldest)"
+                    )));
+                }
             };
             cursors.add(partition, next);
         }
-        Ok(Self { store, cursors, waker, limit: FetchLimit { records: usize::MAX, bytes: (bytes as usize).clamp(1, 64 << 20) } })
+        Ok(Self {
+            store,
+            cursors,
+            waker,
+            limit: FetchLimit {
+                records: usize::MAX,
+                bytes: (bytes as usize).clamp(1, 64 << 20),
+            },
+        })
     }
 
     /// Records that are there now, or `None`.
@@ -134,12 +175,17 @@ impl<S: Store> LocalReader<S> {
         if let Some(gone) = self.cursors.iter().find(|c| c.partition.is_deleted()) {
             return Err(LogError::UnknownTopic(gone.partition.name.to_string()));
         }
-        self.cursors.fetch(&*self.store, self.limit, StartAt::Earliest).await
+        self.cursors
+            .fetch(&*self.store, self.limit, StartAt::Earliest)
+            .await
     }
 
     /// The bounds that the partitions have now, by place.
     pub(super) fn ends(&self) -> Vec<(TopicPartition, i64)> {
-        self.cursors.iter().map(|c| (c.partition.name.clone(), c.partition.end())).collect()
+        self.cursors
+            .iter()
+            .map(|c| (c.partition.name.clone(), c.partition.end()))
+            .collect()
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{LocalReader, Store};
 use crate::partitioner::partition_for_key;
 use crate::{
-    FetchBatch, LogError, NewTopic, Reader, ReaderOptions, RecordBatch, Table, TableOptions, TableRecord, TableWrite, TableWriter, TopicPartition,
+    FetchBatch, LogError, NewTopic, Reader, ReaderOptions, RecordBatch, Table, TableOptions,
+    TableRecord, TableWrite, TableWriter, TopicPartition,
 };
 
 /// [`Table`] over a [`Store`].
@@ -43,19 +44,39 @@ impl<S: Store> LocalTable<S> {
         }
         let topic = store.catalog().existing(&options.topic)?;
         if topic.policy.cleanup_policy() != "compact" {
-            return Err(wrong_cleanup_policy(&options, topic.policy.cleanup_policy()));
+            return Err(wrong_cleanup_policy(
+                &options,
+                topic.policy.cleanup_policy(),
+            ));
         }
-        let from = topic.partitions.iter().map(|p| (p.name.clone(), -2)).collect();
-        let reader = ReaderOptions { client_id: options.client_id, from, settings: options.settings };
+        let from = topic
+            .partitions
+            .iter()
+            .map(|p| (p.name.clone(), -2))
+            .collect();
+        let reader = ReaderOptions {
+            client_id: options.client_id,
+            from,
+            settings: options.settings,
+        };
         let reader = LocalReader::open(Arc::clone(&store), &reader)?;
-        let writer = Arc::new(Writer { store, topic: options.topic, partitions: topic.partitions.len() as i32 });
+        let writer = Arc::new(Writer {
+            store,
+            topic: options.topic,
+            partitions: topic.partitions.len() as i32,
+        });
         Ok(Self { reader, writer })
     }
 }
 
 /// The error for a table's topic that would lose old entries, in Java Connect's words.
 pub fn wrong_cleanup_policy(options: &TableOptions, found: &str) -> LogError {
-    let TableOptions { topic, named_by, purpose, .. } = options;
+    let TableOptions {
+        topic,
+        named_by,
+        purpose,
+        ..
+    } = options;
     LogError::Config(format!(
         "Topic '{topic}' supplied via the '{named_by}' property is required to have 'cleanup.policy=compact' to guarantee consistency and durability of \
          {purpose}, but found the topic currently has 'cleanup.policy={found}'. Continuing would likely result in eventually losing {purpose} and problems \
@@ -78,20 +99,32 @@ fn apply_all(batch: &FetchBatch, apply: &mut (dyn for<'a> FnMut(TableRecord<'a>)
 
 #[async_trait::async_trait]
 impl<S: Store> Table for LocalTable<S> {
-    async fn read_to_end(&mut self, apply: &mut (dyn for<'a> FnMut(TableRecord<'a>) + Send)) -> Result<(), LogError> {
+    async fn read_to_end(
+        &mut self,
+        apply: &mut (dyn for<'a> FnMut(TableRecord<'a>) + Send),
+    ) -> Result<(), LogError> {
         let ends: HashMap<TopicPartition, i64> = self.reader.ends().into_iter().collect();
         loop {
             // A fetch may skip a gap without bringing records, so the positions decide.
             if let Some(batch) = self.reader.fetch().await? {
                 apply_all(&batch, apply);
             }
-            if self.reader.positions().iter().all(|(p, next)| ends.get(p).is_none_or(|end| next >= end)) {
+            if self
+                .reader
+                .positions()
+                .iter()
+                .all(|(p, next)| ends.get(p).is_none_or(|end| next >= end))
+            {
                 return Ok(());
             }
         }
     }
 
-    async fn follow(&mut self, timeout: Duration, apply: &mut (dyn for<'a> FnMut(TableRecord<'a>) + Send)) -> Result<usize, LogError> {
+    async fn follow(
+        &mut self,
+        timeout: Duration,
+        apply: &mut (dyn for<'a> FnMut(TableRecord<'a>) + Send),
+    ) -> Result<usize, LogError> {
         let batch = self.reader.next(timeout).await?;
         apply_all(&batch, apply);
         Ok(batch.records.len())
@@ -116,7 +149,13 @@ impl<S: Store> TableWriter for Writer<S> {
         let mut batch = RecordBatch::new();
         let topic = batch.topic(&self.topic);
         for write in writes {
-            batch.append(topic, partition_for_key(&write.key, self.partitions), -1, Some(&write.key), write.value.as_deref());
+            batch.append(
+                topic,
+                partition_for_key(&write.key, self.partitions),
+                -1,
+                Some(&write.key),
+                write.value.as_deref(),
+            );
         }
         self.store.append(&batch).await
     }

@@ -66,7 +66,9 @@ impl Faults {
             injected: [0; KINDS],
             slow_read: Duration::from_millis(50),
         };
-        Self { state: Mutex::new(state) }
+        Self {
+            state: Mutex::new(state),
+        }
     }
 
     /// The next `calls` calls that `fault` can hit are hit.
@@ -122,6 +124,7 @@ impl Faults {
     }
 
     pub(super) fn delay(&self) -> Option<Duration> {
-        self.strikes(Fault::SlowRead).then(|| lock(&self.state).slow_read)
+        self.strikes(Fault::SlowRead)
+            .then(|| lock(&self.state).slow_read)
     }
 }

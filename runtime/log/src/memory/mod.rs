@@ -15,8 +15,8 @@ pub use faults::{Fault, Faults};
 
 use crate::local::{LocalAdmin, LocalConsumer, LocalReader, LocalTable, Store};
 use crate::{
-    Admin, GroupConsumer, GroupConsumerOptions, Log, LogError, Producer, ProducerOptions, Reader, ReaderOptions, SourceDiscipline, Table, TableOptions,
-    TransactionalProducer,
+    Admin, GroupConsumer, GroupConsumerOptions, Log, LogError, Producer, ProducerOptions, Reader,
+    ReaderOptions, SourceDiscipline, Table, TableOptions, TransactionalProducer,
 };
 use producer::{MemoryProducer, MemoryTransactionalProducer};
 use store::{Data, MemoryStore};
@@ -36,7 +36,10 @@ impl MemoryLog {
 
     /// An empty log on which sources use `discipline`.
     pub fn with_discipline(seed: u64, discipline: SourceDiscipline) -> Arc<Self> {
-        Arc::new(Self { store: Arc::new(MemoryStore::open(Arc::new(Data::new(seed)))), discipline })
+        Arc::new(Self {
+            store: Arc::new(MemoryStore::open(Arc::new(Data::new(seed)))),
+            discipline,
+        })
     }
 
     /// What goes wrong.
@@ -48,7 +51,10 @@ impl MemoryLog {
     /// is there.
     pub fn reopen(&self) -> Arc<Self> {
         self.store.close();
-        Arc::new(Self { store: Arc::new(MemoryStore::open(Arc::clone(&self.store.data))), discipline: self.discipline })
+        Arc::new(Self {
+            store: Arc::new(MemoryStore::open(Arc::clone(&self.store.data))),
+            discipline: self.discipline,
+        })
     }
 
     /// Deletes what the topic's `retention.ms` and `retention.bytes` no longer keep. Nothing does so by itself.
@@ -92,21 +98,39 @@ impl Log for MemoryLog {
         Ok(Box::new(MemoryProducer::new(Arc::clone(&self.store))))
     }
 
-    async fn transactional_producer(&self, transactional_id: &str, _options: ProducerOptions) -> Result<Box<dyn TransactionalProducer>, LogError> {
+    async fn transactional_producer(
+        &self,
+        transactional_id: &str,
+        _options: ProducerOptions,
+    ) -> Result<Box<dyn TransactionalProducer>, LogError> {
         self.store.ensure_open()?;
-        Ok(Box::new(MemoryTransactionalProducer::new(Arc::clone(&self.store), transactional_id)))
+        Ok(Box::new(MemoryTransactionalProducer::new(
+            Arc::clone(&self.store),
+            transactional_id,
+        )))
     }
 
-    async fn group_consumer(&self, options: GroupConsumerOptions) -> Result<Box<dyn GroupConsumer>, LogError> {
-        Ok(Box::new(LocalConsumer::join(Arc::clone(&self.store), &options)?))
+    async fn group_consumer(
+        &self,
+        options: GroupConsumerOptions,
+    ) -> Result<Box<dyn GroupConsumer>, LogError> {
+        Ok(Box::new(LocalConsumer::join(
+            Arc::clone(&self.store),
+            &options,
+        )?))
     }
 
     async fn reader(&self, options: ReaderOptions) -> Result<Box<dyn Reader>, LogError> {
-        Ok(Box::new(LocalReader::open(Arc::clone(&self.store), &options)?))
+        Ok(Box::new(LocalReader::open(
+            Arc::clone(&self.store),
+            &options,
+        )?))
     }
 
     async fn table(&self, options: TableOptions) -> Result<Box<dyn Table>, LogError> {
-        Ok(Box::new(LocalTable::open(Arc::clone(&self.store), options).await?))
+        Ok(Box::new(
+            LocalTable::open(Arc::clone(&self.store), options).await?,
+        ))
     }
 
     fn admin(&self) -> Arc<dyn Admin> {

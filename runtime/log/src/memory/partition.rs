@@ -6,6 +6,9 @@ use super::rng::Rng;
 use crate::local::{FetchLimit, TopicPolicy};
 use crate::{FetchBatchBuilder, RecordView, TimestampType};
 
+/// Name and value; the value may be null.
+type Header = (Arc<str>, Option<Box<[u8]>>);
+
 /// One stored record.
 #[derive(Debug)]
 struct Stored {
@@ -14,12 +17,17 @@ struct Stored {
     bytes: Box<[u8]>,
     key: Option<Range<usize>>,
     value: Option<Range<usize>>,
-    headers: Vec<(Arc<str>, Option<Box<[u8]>>)>,
+    headers: Vec<Header>,
 }
 
 impl Stored {
     fn size(&self) -> usize {
-        self.bytes.len() + self.headers.iter().map(|(n, v)| n.len() + v.as_ref().map_or(0, |v| v.len())).sum::<usize>()
+        self.bytes.len()
+            + self
+                .headers
+                .iter()
+                .map(|(n, v)| n.len() + v.as_ref().map_or(0, |v| v.len()))
+                .sum::<usize>()
     }
 
     fn key(&self) -> Option<&[u8]> {
@@ -37,11 +45,19 @@ pub(super) struct PartitionData {
 
 impl PartitionData {
     /// Appends a record and returns its offset: mostly the next one, now and then one behind a gap.
-    pub(super) fn append(&mut self, record: &RecordView<'_>, timestamp: (i64, TimestampType), rng: &mut Rng) -> i64 {
+    pub(super) fn append(
+        &mut self,
+        record: &RecordView<'_>,
+        timestamp: (i64, TimestampType),
+        rng: &mut Rng,
+    ) -> i64 {
         if rng.below(8) == 0 {
             self.skip(1 + rng.below(3) as i64);
         }
-        let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
+        let (key, value) = (
+            record.key.unwrap_or_default(),
+            record.value.unwrap_or_default(),
+        );
         let offset = self.end;
         let stored = Stored {
             offset,
@@ -49,7 +65,10 @@ impl PartitionData {
             bytes: [key, value].concat().into(),
             key: record.key.map(|k| 0..k.len()),
             value: record.value.map(|v| key.len()..key.len() + v.len()),
-            headers: record.headers().map(|(n, v)| (Arc::from(n), v.map(Box::from))).collect(),
+            headers: record
+                .headers()
+                .map(|(n, v)| (Arc::from(n), v.map(Box::from)))
+                .collect(),
         };
         self.bytes += stored.size();
         self.records.push_back(stored);
@@ -67,7 +86,14 @@ impl PartitionData {
     }
 
     /// Copies records from `from` to before `end` out; returns where to go on.
-    pub(super) fn fetch(&self, name: &crate::TopicPartition, from: i64, end: i64, limit: FetchLimit, out: &mut FetchBatchBuilder) -> i64 {
+    pub(super) fn fetch(
+        &self,
+        name: &crate::TopicPartition,
+        from: i64,
+        end: i64,
+        limit: FetchLimit,
+        out: &mut FetchBatchBuilder,
+    ) -> i64 {
         let first = self.records.partition_point(|r| r.offset < from);
         let (records, bytes) = (out.len(), out.byte_size());
         for record in self.records.range(first..) {
@@ -79,7 +105,15 @@ impl PartitionData {
             }
             let headers = record.headers.iter().map(|(n, v)| (&**n, v.as_deref()));
             let value = record.value.clone().map(|r| &record.bytes[r]);
-            out.push(&name.topic, name.partition, record.offset, record.timestamp, record.key(), value, headers);
+            out.push(
+                &name.topic,
+                name.partition,
+                record.offset,
+                record.timestamp,
+                record.key(),
+                value,
+                headers,
+            );
         }
         end
     }
@@ -88,8 +122,13 @@ impl PartitionData {
     pub(super) fn enforce_retention(&mut self, policy: &TopicPolicy, now: i64, start: i64) -> i64 {
         let mut start = start;
         while let Some(oldest) = self.records.front() {
-            let expired = policy.retention_ms.is_some_and(|ms| oldest.timestamp.0 < now - ms);
-            let excess = policy.retention_bytes.is_some_and(|b| self.bytes as i64 > b);
+            let expired = policy
+                .retention_ms
+                .is_some_and(|ms| oldest.timestamp.0 < now - ms);
+            // As with Kafka's segments, what remains is at least the limit.
+            let excess = policy
+                .retention_bytes
+                .is_some_and(|b| (self.bytes - oldest.size()) as i64 >= b);
             if !policy.delete || !(expired || excess) {
                 break;
             }

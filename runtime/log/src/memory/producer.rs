@@ -22,7 +22,12 @@ pub(super) struct MemoryProducer {
 
 impl MemoryProducer {
     pub(super) fn new(store: Arc<MemoryStore>) -> Self {
-        Self { store, partitioner: Partitioner::default(), next: 0, delivered: VecDeque::new() }
+        Self {
+            store,
+            partitioner: Partitioner::default(),
+            next: 0,
+            delivered: VecDeque::new(),
+        }
     }
 }
 
@@ -38,17 +43,29 @@ impl Producer for MemoryProducer {
         while from + taken < batch.len() && self.delivered.len() < QUEUE {
             let record = batch.get(from + taken);
             let result = if faults.strikes(Fault::SendRetriable) {
-                Err(LogError::retriable(format!("injected: a record for topic '{}' was not written", record.topic)))
+                Err(LogError::retriable(format!(
+                    "injected: a record for topic '{}' was not written",
+                    record.topic
+                )))
             } else if faults.strikes(Fault::SendFatal) {
-                Err(LogError::fatal(format!("injected: a record for topic '{}' cannot be written", record.topic)))
+                Err(LogError::fatal(format!(
+                    "injected: a record for topic '{}' cannot be written",
+                    record.topic
+                )))
             } else {
                 let written = self.store.append_one(&record, &mut self.partitioner);
                 match faults.strikes(Fault::LostAck) {
-                    true => Err(LogError::Timeout(format!("injected: the acknowledgement of a record for topic '{}' was lost", record.topic))),
+                    true => Err(LogError::Timeout(format!(
+                        "injected: the acknowledgement of a record for topic '{}' was lost",
+                        record.topic
+                    ))),
                     false => written,
                 }
             };
-            self.delivered.push_back(Delivery { sequence: self.next, result });
+            self.delivered.push_back(Delivery {
+                sequence: self.next,
+                result,
+            });
             self.next += 1;
             taken += 1;
         }
@@ -86,7 +103,14 @@ pub(super) struct MemoryTransactionalProducer {
 impl MemoryTransactionalProducer {
     pub(super) fn new(store: Arc<MemoryStore>, id: &str) -> Self {
         let epoch = store.init_producer(id);
-        Self { store, id: id.to_owned(), epoch, pending: Pending::default(), must_abort: None, dead: None }
+        Self {
+            store,
+            id: id.to_owned(),
+            epoch,
+            pending: Pending::default(),
+            must_abort: None,
+            dead: None,
+        }
     }
 
     fn usable(&self) -> Result<(), LogError> {
@@ -97,7 +121,9 @@ impl MemoryTransactionalProducer {
     /// Notes what an error means for the calls to come.
     fn failed(&mut self, error: LogError) -> LogError {
         match &error {
-            LogError::Fenced(_) | LogError::Timeout(_) | LogError::Retriable { .. } => self.dead = Some(error.clone()),
+            LogError::Fenced(_) | LogError::Timeout(_) | LogError::Retriable { .. } => {
+                self.dead = Some(error.clone())
+            }
             _ => self.must_abort = Some(error.clone()),
         }
         error
@@ -109,7 +135,10 @@ impl TransactionalProducer for MemoryTransactionalProducer {
     async fn append(&mut self, batch: &RecordBatch) -> Result<(), LogError> {
         self.usable()?;
         self.must_abort.clone().map_or(Ok(()), Err)?;
-        let checked = self.store.check_epoch(&self.id, self.epoch).and_then(|()| self.store.check_batch(batch));
+        let checked = self
+            .store
+            .check_epoch(&self.id, self.epoch)
+            .and_then(|()| self.store.check_batch(batch));
         checked.map_err(|e| self.failed(e))?;
         if !batch.is_empty() {
             self.pending.batches.push(batch.clone());
@@ -117,13 +146,25 @@ impl TransactionalProducer for MemoryTransactionalProducer {
         Ok(())
     }
 
-    async fn commit_group_offsets(&mut self, group: &str, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+    async fn commit_group_offsets(
+        &mut self,
+        group: &str,
+        offsets: &[(TopicPartition, i64)],
+    ) -> Result<(), LogError> {
         self.usable()?;
         self.must_abort.clone().map_or(Ok(()), Err)?;
         for (partition, _) in offsets {
-            self.store.data.catalog.partition(partition).map_err(|e| self.failed(e))?;
+            self.store
+                .data
+                .catalog
+                .partition(partition)
+                .map_err(|e| self.failed(e))?;
         }
-        self.pending.offsets.extend(offsets.iter().map(|(p, o)| (group.to_owned(), p.clone(), *o)));
+        self.pending.offsets.extend(
+            offsets
+                .iter()
+                .map(|(p, o)| (group.to_owned(), p.clone(), *o)),
+        );
         Ok(())
     }
 
@@ -139,11 +180,19 @@ impl TransactionalProducer for MemoryTransactionalProducer {
             self.store.init_producer(&self.id);
         }
         if faults.strikes(Fault::TransactionFails) {
-            return Err(self.failed(LogError::retriable(format!("injected: the transaction of '{}' was not written", self.id))));
+            return Err(self.failed(LogError::retriable(format!(
+                "injected: the transaction of '{}' was not written",
+                self.id
+            ))));
         }
-        self.store.commit_transaction(&self.id, self.epoch, &pending).map_err(|e| self.failed(e))?;
+        self.store
+            .commit_transaction(&self.id, self.epoch, &pending)
+            .map_err(|e| self.failed(e))?;
         match faults.strikes(Fault::TransactionLostAck) {
-            true => Err(self.failed(LogError::Timeout(format!("injected: the answer to the commit of '{}' was lost", self.id)))),
+            true => Err(self.failed(LogError::Timeout(format!(
+                "injected: the answer to the commit of '{}' was lost",
+                self.id
+            )))),
             false => Ok(()),
         }
     }

@@ -5,9 +5,15 @@ use std::sync::{Arc, Mutex};
 use super::faults::{Fault, Faults};
 use super::partition::PartitionData;
 use super::rng::Rng;
-use crate::local::{Catalog, Coordinator, FetchLimit, MemberRef, Partition, Store, Topic, TopicPolicy, check_topic_name, lock, now_ms};
+use crate::local::{
+    Catalog, Coordinator, FetchLimit, MemberRef, Partition, Store, Topic, TopicPolicy,
+    check_topic_name, lock, now_ms,
+};
 use crate::partitioner::Partitioner;
-use crate::{ClientSettings, FetchBatchBuilder, GroupOffset, LogError, NewTopic, RecordBatch, RecordView, TimestampType, TopicPartition};
+use crate::{
+    ClientSettings, FetchBatchBuilder, GroupOffset, LogError, NewTopic, RecordBatch, RecordView,
+    TimestampType, TopicPartition,
+};
 
 /// What outlives closing: topics, records, committed positions, epochs of transactional ids.
 #[derive(Debug)]
@@ -30,8 +36,19 @@ struct State {
 
 impl Data {
     pub(super) fn new(seed: u64) -> Self {
-        let state = State { partitions: HashMap::new(), next_id: 1, producers: HashMap::new(), offsets: BTreeMap::new(), rng: Rng::new(seed) };
-        Self { catalog: Catalog::default(), state: Mutex::new(state), faults: Arc::new(Faults::new(seed)), seed }
+        let state = State {
+            partitions: HashMap::new(),
+            next_id: 1,
+            producers: HashMap::new(),
+            offsets: BTreeMap::new(),
+            rng: Rng::new(seed),
+        };
+        Self {
+            catalog: Catalog::default(),
+            state: Mutex::new(state),
+            faults: Arc::new(Faults::new(seed)),
+            seed,
+        }
     }
 }
 
@@ -54,7 +71,11 @@ impl MemoryStore {
     pub(super) fn open(data: Arc<Data>) -> Self {
         let coordinator = Arc::new(Coordinator::default());
         coordinator.set_topics(data.catalog.sizes());
-        Self { data, coordinator, closed: AtomicBool::new(false) }
+        Self {
+            data,
+            coordinator,
+            closed: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn close(&self) {
@@ -66,7 +87,10 @@ impl MemoryStore {
     /// Takes over `transactional_id`; returns the new epoch.
     pub(super) fn init_producer(&self, transactional_id: &str) -> u64 {
         let mut state = lock(&self.data.state);
-        let epoch = state.producers.entry(transactional_id.to_owned()).or_default();
+        let epoch = state
+            .producers
+            .entry(transactional_id.to_owned())
+            .or_default();
         *epoch += 1;
         *epoch
     }
@@ -76,7 +100,11 @@ impl MemoryStore {
     }
 
     /// Appends one record and makes it visible.
-    pub(super) fn append_one(&self, record: &RecordView<'_>, partitioner: &mut Partitioner) -> Result<(i32, i64), LogError> {
+    pub(super) fn append_one(
+        &self,
+        record: &RecordView<'_>,
+        partitioner: &mut Partitioner,
+    ) -> Result<(i32, i64), LogError> {
         let mut state = lock(&self.data.state);
         let partition = self.place(&mut state, record, partitioner)?;
         let offset = write(&mut state, &partition, record, now_ms());
@@ -88,11 +116,19 @@ impl MemoryStore {
     pub(super) fn check_batch(&self, batch: &RecordBatch) -> Result<(), LogError> {
         let mut state = lock(&self.data.state);
         let mut partitioner = Partitioner::default();
-        batch.iter().try_for_each(|record| self.place(&mut state, &record, &mut partitioner).map(|_| ()))
+        batch.iter().try_for_each(|record| {
+            self.place(&mut state, &record, &mut partitioner)
+                .map(|_| ())
+        })
     }
 
     /// Writes all records and positions of a transaction, or nothing.
-    pub(super) fn commit_transaction(&self, transactional_id: &str, epoch: u64, pending: &Pending) -> Result<(), LogError> {
+    pub(super) fn commit_transaction(
+        &self,
+        transactional_id: &str,
+        epoch: u64,
+        pending: &Pending,
+    ) -> Result<(), LogError> {
         let mut state = lock(&self.data.state);
         check_epoch(&state, transactional_id, epoch)?;
         let touched = self.write_all(&mut state, &pending.batches)?;
@@ -102,13 +138,21 @@ impl MemoryStore {
             }
         }
         for (group, partition, offset) in &pending.offsets {
-            state.offsets.entry(group.clone()).or_default().insert(partition.clone(), *offset);
+            state
+                .offsets
+                .entry(group.clone())
+                .or_default()
+                .insert(partition.clone(), *offset);
         }
         touched.iter().for_each(|p| publish(&state, p));
         Ok(())
     }
 
-    fn write_all(&self, state: &mut State, batches: &[RecordBatch]) -> Result<Vec<Arc<Partition>>, LogError> {
+    fn write_all(
+        &self,
+        state: &mut State,
+        batches: &[RecordBatch],
+    ) -> Result<Vec<Arc<Partition>>, LogError> {
         let mut partitioner = Partitioner::default();
         let mut places = Vec::new();
         for record in batches.iter().flat_map(RecordBatch::iter) {
@@ -124,22 +168,42 @@ impl MemoryStore {
     }
 
     /// Where `record` goes; creates its topic when it is missing, as a broker with default settings does.
-    fn place(&self, state: &mut State, record: &RecordView<'_>, partitioner: &mut Partitioner) -> Result<Place, LogError> {
+    fn place(
+        &self,
+        state: &mut State,
+        record: &RecordView<'_>,
+        partitioner: &mut Partitioner,
+    ) -> Result<Place, LogError> {
         let topic = match self.data.catalog.topic(record.topic) {
             Some(topic) => topic,
             None => self.add_topic(state, record.topic, 1, TopicPolicy::default())?,
         };
-        topic.policy.check_record(&topic.name, record.size(), record.key.is_some())?;
+        topic
+            .policy
+            .check_record(&topic.name, record.size(), record.key.is_some())?;
         let number = match record.partition {
             -1 => partitioner.choose(record.key, topic.partitions.len() as i32),
             number => number,
         };
-        let partition = usize::try_from(number).ok().and_then(|n| topic.partitions.get(n)).cloned();
-        let partition = partition.ok_or_else(|| LogError::UnknownTopic(format!("{}-{number}", topic.name)))?;
-        Ok(Place { partition, log_append_time: topic.policy.log_append_time })
+        let partition = usize::try_from(number)
+            .ok()
+            .and_then(|n| topic.partitions.get(n))
+            .cloned();
+        let partition =
+            partition.ok_or_else(|| LogError::UnknownTopic(format!("{}-{number}", topic.name)))?;
+        Ok(Place {
+            partition,
+            log_append_time: topic.policy.log_append_time,
+        })
     }
 
-    fn add_topic(&self, state: &mut State, name: &str, partitions: i32, policy: TopicPolicy) -> Result<Arc<Topic>, LogError> {
+    fn add_topic(
+        &self,
+        state: &mut State,
+        name: &str,
+        partitions: i32,
+        policy: TopicPolicy,
+    ) -> Result<Arc<Topic>, LogError> {
         check_topic_name(name)?;
         let name: Arc<str> = Arc::from(name);
         let mut list = Vec::new();
@@ -147,9 +211,19 @@ impl MemoryStore {
             let id = state.next_id;
             state.next_id += 1;
             state.partitions.insert(id, PartitionData::default());
-            list.push(Arc::new(Partition::new(TopicPartition::new(Arc::clone(&name), number), id, 0, 0)));
+            list.push(Arc::new(Partition::new(
+                TopicPartition::new(Arc::clone(&name), number),
+                id,
+                0,
+                0,
+            )));
         }
-        let topic = Arc::new(Topic { name, id: state.next_id, policy, partitions: list });
+        let topic = Arc::new(Topic {
+            name,
+            id: state.next_id,
+            policy,
+            partitions: list,
+        });
         self.data.catalog.insert(Arc::clone(&topic));
         self.coordinator.set_topics(self.data.catalog.sizes());
         Ok(topic)
@@ -157,7 +231,9 @@ impl MemoryStore {
 
     /// Deletes what the topic's `retention.*` settings no longer keep.
     pub(super) fn enforce_retention(&self, topic: &str) -> Result<(), LogError> {
-        self.maintain(topic, |data, topic, start| data.enforce_retention(&topic.policy, now_ms(), start))
+        self.maintain(topic, |data, topic, start| {
+            data.enforce_retention(&topic.policy, now_ms(), start)
+        })
     }
 
     /// Compacts the topic whatever its dirty ratio is; nothing happens unless its policy says `compact`.
@@ -170,7 +246,11 @@ impl MemoryStore {
         })
     }
 
-    fn maintain(&self, topic: &str, work: impl Fn(&mut PartitionData, &Topic, i64) -> i64) -> Result<(), LogError> {
+    fn maintain(
+        &self,
+        topic: &str,
+        work: impl Fn(&mut PartitionData, &Topic, i64) -> i64,
+    ) -> Result<(), LogError> {
         self.ensure_open()?;
         let topic = self.data.catalog.existing(topic)?;
         let mut state = lock(&self.data.state);
@@ -205,8 +285,13 @@ fn write(state: &mut State, place: &Place, record: &RecordView<'_>, now: i64) ->
         (false, -1) => (now, TimestampType::CreateTime),
         (false, timestamp) => (timestamp, TimestampType::CreateTime),
     };
-    let State { partitions, rng, .. } = state;
-    partitions.entry(place.partition.id).or_default().append(record, timestamp, rng)
+    let State {
+        partitions, rng, ..
+    } = state;
+    partitions
+        .entry(place.partition.id)
+        .or_default()
+        .append(record, timestamp, rng)
 }
 
 fn publish(state: &State, partition: &Partition) {
@@ -241,49 +326,89 @@ impl Store for MemoryStore {
         }
     }
 
-    async fn fetch(&self, partition: &Arc<Partition>, from: i64, limit: FetchLimit, out: &mut FetchBatchBuilder) -> Result<i64, LogError> {
+    async fn fetch(
+        &self,
+        partition: &Arc<Partition>,
+        from: i64,
+        limit: FetchLimit,
+        out: &mut FetchBatchBuilder,
+    ) -> Result<i64, LogError> {
         if let Some(delay) = self.data.faults.delay() {
             tokio::time::sleep(delay).await;
         }
         let state = lock(&self.data.state);
-        let data = state.partitions.get(&partition.id).ok_or_else(|| LogError::UnknownTopic(partition.name.to_string()))?;
+        let data = state
+            .partitions
+            .get(&partition.id)
+            .ok_or_else(|| LogError::UnknownTopic(partition.name.to_string()))?;
         Ok(data.fetch(&partition.name, from, partition.end(), limit, out))
     }
 
-    async fn committed(&self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>, LogError> {
+    async fn committed(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<i64>>, LogError> {
         let state = lock(&self.data.state);
         let offsets = state.offsets.get(group);
-        Ok(partitions.iter().map(|p| offsets.and_then(|o| o.get(p)).copied()).collect())
+        Ok(partitions
+            .iter()
+            .map(|p| offsets.and_then(|o| o.get(p)).copied())
+            .collect())
     }
 
     async fn group_offsets(&self, group: &str) -> Result<Vec<GroupOffset>, LogError> {
         let state = lock(&self.data.state);
         let offsets = state.offsets.get(group).into_iter().flatten();
-        Ok(offsets.map(|(partition, offset)| GroupOffset { partition: partition.clone(), offset: *offset }).collect())
+        Ok(offsets
+            .map(|(partition, offset)| GroupOffset {
+                partition: partition.clone(),
+                offset: *offset,
+            })
+            .collect())
     }
 
-    async fn commit(&self, member: &MemberRef, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+    async fn commit(
+        &self,
+        member: &MemberRef,
+        offsets: &[(TopicPartition, i64)],
+    ) -> Result<(), LogError> {
         if self.data.faults.strikes(Fault::GroupCommitFails) {
-            return Err(LogError::retriable(format!("injected: positions of group '{}' were not stored", member.group)));
+            return Err(LogError::retriable(format!(
+                "injected: positions of group '{}' were not stored",
+                member.group
+            )));
         }
         let mut state = lock(&self.data.state);
-        self.coordinator.check_owner(member, offsets.iter().map(|(p, _)| p))?;
-        state.offsets.entry(member.group.to_string()).or_default().extend(offsets.iter().cloned());
+        self.coordinator
+            .check_owner(member, offsets.iter().map(|(p, _)| p))?;
+        state
+            .offsets
+            .entry(member.group.to_string())
+            .or_default()
+            .extend(offsets.iter().cloned());
         match self.data.faults.strikes(Fault::GroupCommitLostAck) {
-            true => Err(LogError::Timeout(format!("injected: the answer to a commit of group '{}' was lost", member.group))),
+            true => Err(LogError::Timeout(format!(
+                "injected: the answer to a commit of group '{}' was lost",
+                member.group
+            ))),
             false => Ok(()),
         }
     }
 
     async fn append(&self, batch: &RecordBatch) -> Result<(), LogError> {
         if self.data.faults.strikes(Fault::TableWriteFails) {
-            return Err(LogError::retriable("injected: the table write was not stored"));
+            return Err(LogError::retriable(
+                "injected: the table write was not stored",
+            ));
         }
         let mut state = lock(&self.data.state);
         let touched = self.write_all(&mut state, std::slice::from_ref(batch))?;
         touched.iter().for_each(|p| publish(&state, p));
         match self.data.faults.strikes(Fault::TableWriteLostAck) {
-            true => Err(LogError::Timeout("injected: the answer to a table write was lost".to_owned())),
+            true => Err(LogError::Timeout(
+                "injected: the answer to a table write was lost".to_owned(),
+            )),
             false => Ok(()),
         }
     }
@@ -294,12 +419,17 @@ impl Store for MemoryStore {
         if self.data.catalog.topic(&topic.name).is_some() {
             return Err(LogError::TopicExists(topic.name.clone()));
         }
-        self.add_topic(&mut state, &topic.name, topic.partitions.max(1), policy).map(|_| ())
+        self.add_topic(&mut state, &topic.name, topic.partitions.max(1), policy)
+            .map(|_| ())
     }
 
     async fn delete_topic(&self, name: &str) -> Result<(), LogError> {
         let mut state = lock(&self.data.state);
-        let topic = self.data.catalog.remove(name).ok_or_else(|| LogError::UnknownTopic(name.to_owned()))?;
+        let topic = self
+            .data
+            .catalog
+            .remove(name)
+            .ok_or_else(|| LogError::UnknownTopic(name.to_owned()))?;
         for partition in &topic.partitions {
             state.partitions.remove(&partition.id);
             for offsets in state.offsets.values_mut() {
@@ -310,11 +440,17 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn alter_group_offsets(&self, group: &str, offsets: &[(TopicPartition, Option<i64>)]) -> Result<(), LogError> {
+    async fn alter_group_offsets(
+        &self,
+        group: &str,
+        offsets: &[(TopicPartition, Option<i64>)],
+    ) -> Result<(), LogError> {
         let mut state = lock(&self.data.state);
         let members = self.coordinator.members(group);
         if members > 0 {
-            return Err(LogError::retriable(format!("group '{group}' has {members} members; stop them before changing its offsets")));
+            return Err(LogError::retriable(format!(
+                "group '{group}' has {members} members; stop them before changing its offsets"
+            )));
         }
         let stored = state.offsets.entry(group.to_owned()).or_default();
         for (partition, offset) in offsets {

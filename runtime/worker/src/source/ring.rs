@@ -63,7 +63,7 @@ impl CompletionRing {
         self.records.push_back(RecordSlot { partition, bytes, acked: false, at });
         self.in_flight += 1;
         self.in_flight_bytes += bytes as usize;
-        self.base + self.records.len() as u64 - 1
+        self.next_sequence() - 1
     }
 
     /// `partition` was passed up to `offset` without a record. Marks behind marks cost nothing.
@@ -92,6 +92,16 @@ impl CompletionRing {
         partition.queue[(at - partition.base) as usize].done = true;
         partition.advance(); // I2: only over entries that are done
         Ok(())
+    }
+
+    /// Number that the next record will have.
+    pub fn next_sequence(&self) -> u64 {
+        self.base + self.records.len() as u64
+    }
+
+    /// Number of the first record that is not acknowledged; [`next_sequence`](Self::next_sequence) when all are.
+    pub fn first_in_flight(&self) -> u64 {
+        self.base
     }
 
     /// Records sent and not acknowledged.

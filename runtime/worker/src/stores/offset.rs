@@ -36,6 +36,16 @@ impl OffsetState {
         entry.keys.last().map(|(_, offset)| offset)
     }
 
+    /// Whether exactly this offset is stored for a partition, byte by byte.
+    pub fn is_stored(&self, connector: &str, partition: &SourcePartition, offset: &OffsetMap) -> bool {
+        let bytes = |map: &OffsetMap| {
+            let mut out = Vec::new();
+            offset_map(map, &mut out);
+            out
+        };
+        self.offset(connector, partition).is_some_and(|stored| bytes(stored) == bytes(offset))
+    }
+
     /// All partitions of a connector that have an offset, in the order in which they were first seen.
     pub fn partitions(&self, connector: &str) -> impl Iterator<Item = (&SourcePartition, &OffsetMap)> {
         self.connectors.get(connector).into_iter().flatten().filter_map(|(_, e)| Some((&e.partition, &e.keys.last()?.1)))

@@ -1,0 +1,26 @@
+//! The sink in Confluent's dialect.
+
+mod binder;
+mod config;
+mod fields;
+mod isolate;
+mod key_index;
+mod plan;
+mod plugin;
+mod record_check;
+mod settings;
+mod table_name;
+mod task;
+mod temporal;
+#[cfg(test)]
+pub(crate) mod testing;
+mod writer;
+mod zone;
+
+pub use config::JdbcSinkConfig;
+pub use plugin::JdbcSinkPlugin;
+
+pub(crate) use binder::epoch_number;
+pub(crate) use fields::Column;
+pub(crate) use table_name::TableName;
+pub(crate) use temporal::{WallClock, date_text, time_text, timestamp_text};

@@ -1,0 +1,124 @@
+//! For a log that is open for reading only: notices what its owner, another process, commits.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use millrace_log::LogError;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::error::from_sqlite;
+use crate::schema::load_topics;
+use crate::shared::Shared;
+
+/// No notification crosses processes, so this is how old news may be.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+type Positions = Vec<(String, i32, i64)>;
+
+enum Command {
+    GroupOffsets(String, oneshot::Sender<Result<Positions, LogError>>),
+    Stop,
+}
+
+#[derive(Debug)]
+pub(crate) struct WatcherHandle {
+    commands: Sender<Command>,
+}
+
+impl WatcherHandle {
+    pub(crate) fn stop(&self) {
+        // A thread that is gone has stopped.
+        let _ = self.commands.send(Command::Stop);
+    }
+
+    /// All positions of a group, sorted by topic and partition.
+    pub(crate) async fn group_offsets(&self, group: String) -> Result<Positions, LogError> {
+        let (done, answer) = oneshot::channel();
+        self.commands
+            .send(Command::GroupOffsets(group, done))
+            .map_err(|_| LogError::Closed)?;
+        answer.await.unwrap_or(Err(LogError::Closed))
+    }
+}
+
+pub(crate) fn start(
+    conn: Connection,
+    shared: Arc<Shared>,
+) -> std::io::Result<(WatcherHandle, JoinHandle<()>)> {
+    let (commands, requests) = channel();
+    let run = move || {
+        let mut seen = None;
+        loop {
+            match requests.recv_timeout(INTERVAL) {
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Command::GroupOffsets(group, done)) => {
+                    drop(done.send(group_offsets(&conn, &group, &shared)))
+                }
+                Err(RecvTimeoutError::Timeout) => match refresh(&conn, &shared, &mut seen) {
+                    Ok(()) => {}
+                    Err(error) if error.is_retriable() => tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        "the embedded log could not be read"
+                    ),
+                    Err(error) => return shared.poison(&error),
+                },
+            }
+        }
+    };
+    let thread = std::thread::Builder::new()
+        .name("millrace-log-watcher".into())
+        .spawn(run)?;
+    Ok((WatcherHandle { commands }, thread))
+}
+
+fn group_offsets(conn: &Connection, group: &str, shared: &Shared) -> Result<Positions, LogError> {
+    let read = || -> rusqlite::Result<Positions> {
+        let sql = "SELECT t.name, p.n, g.offset FROM group_offset g JOIN part p ON p.id = g.part JOIN topic t ON t.id = p.topic
+                   WHERE g.grp = ?1 ORDER BY t.name, p.n";
+        let mut statement = conn.prepare_cached(sql)?;
+        statement
+            .query_map([group], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+            .collect()
+    };
+    read().map_err(|e| from_sqlite(e, "reading the positions of a group", &shared.options.dir))
+}
+
+/// Brings the catalogue up to date when somebody has committed since the last call.
+fn refresh(conn: &Connection, shared: &Shared, seen: &mut Option<i64>) -> Result<(), LogError> {
+    let dir = &shared.options.dir;
+    let version: i64 = conn
+        .query_row("PRAGMA data_version", [], |r| r.get(0))
+        .map_err(|e| from_sqlite(e, "looking for news", dir))?;
+    if seen.replace(version) == Some(version) {
+        return Ok(());
+    }
+    let catalog = &shared.catalog;
+    let mut present = HashSet::new();
+    for (topic, rows) in load_topics(conn, &shared.options.topic_defaults, dir)? {
+        present.insert(Arc::clone(&topic.name));
+        match catalog.topic(&topic.name) {
+            Some(known) if known.id == topic.id => {
+                for (partition, row) in known.partitions.iter().zip(rows) {
+                    partition.set_start(row.start);
+                    partition.set_end(row.end);
+                }
+            }
+            _ => {
+                catalog.remove(&topic.name);
+                catalog.insert(Arc::new(topic));
+            }
+        }
+    }
+    for topic in catalog
+        .topics()
+        .iter()
+        .filter(|t| !present.contains(&t.name))
+    {
+        catalog.remove(&topic.name);
+    }
+    Ok(())
+}

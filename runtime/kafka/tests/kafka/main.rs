@@ -1,0 +1,12 @@
+//! The Kafka implementation of the log seam against a real broker.
+
+#![allow(clippy::unwrap_used)]
+
+mod client;
+mod conformance;
+mod crash;
+mod groups;
+mod outage;
+mod secure;
+mod tables;
+mod writing;

@@ -1,0 +1,95 @@
+//! The broker goes away and comes back while records flow.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use millrace_log::{GroupConsumerOptions, GroupEvent, Log as _, LogError, StartAt, Subscription, TableOptions, TableWrite};
+use millrace_testkit::{Kafka, KafkaOptions, Signal, unique};
+
+use crate::client::{PATIENCE, batch, connect, producer, settings, topic, values};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn producers_and_consumers_survive_a_broker_restart() -> Result<()> {
+    let kafka = Kafka::start(KafkaOptions::default()).await?;
+    let log = connect(&kafka.bootstrap()).await?;
+    let topic = topic(&*log, 1, &[]).await?;
+    let mut table = log
+        .table(TableOptions {
+            topic: unique("table"),
+            partitions: 1,
+            replication_factor: 1,
+            topic_settings: Vec::new(),
+            client_id: "t".into(),
+            settings: Vec::new(),
+            named_by: "config.storage.topic",
+            purpose: "connector configurations",
+        })
+        .await?;
+    let mut consumer = log
+        .group_consumer(GroupConsumerOptions {
+            group: unique("group"),
+            client_id: "c".into(),
+            subscription: Subscription::Topics(vec![topic.clone()]),
+            start_at: StartAt::Earliest,
+            settings: settings(&[("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "300")]),
+        })
+        .await?;
+    let mut producer = producer(&*log, &[]).await?;
+
+    const TOTAL: u64 = 60_000;
+    const RESTARTS: [(u64, Signal); 2] = [(15_000, Signal::Term), (35_000, Signal::Kill)];
+    let (mut sent, mut acked, mut read, mut restarts) = (0u64, Vec::new(), BTreeSet::new(), 0);
+    let deadline = Instant::now() + 3 * PATIENCE;
+    let mut down: Option<Instant> = None;
+    while (acked.len() as u64) < TOTAL || (read.len() as u64) < TOTAL {
+        assert!(Instant::now() < deadline, "{sent} sent, {} acked, {} read", acked.len(), read.len());
+        if sent < TOTAL {
+            let batch = batch(&topic, 0, (sent..(sent + 500).min(TOTAL)).map(|n| n.to_string()));
+            sent += producer.send(&batch, 0)? as u64;
+        }
+        producer.wait(Duration::from_millis(5)).await;
+        let mut out = Vec::new();
+        producer.deliveries(&mut out);
+        for delivery in out {
+            delivery.result?;
+            acked.push(delivery.sequence);
+        }
+        match consumer.next(Duration::from_millis(1)).await? {
+            GroupEvent::Records(batch) => read.extend(batch.records.iter().map(|r| String::from_utf8_lossy(batch.value(r).unwrap()).parse::<u64>().unwrap())),
+            GroupEvent::Revoking(_) => consumer.release().await?,
+            _ => {}
+        }
+        if down.is_none()
+            && let Some((at, signal)) = RESTARTS.get(restarts)
+            && acked.len() as u64 >= *at
+        {
+            kafka.stop(*signal).await?;
+            down = Some(Instant::now());
+        }
+        // Down for a while, so that requests in flight fail and reconnects are refused.
+        if down.is_some_and(|since| since.elapsed() > Duration::from_millis(1_500)) {
+            kafka.start_again().await?;
+            down = None;
+            restarts += 1;
+        }
+    }
+    assert_eq!(restarts, RESTARTS.len());
+    acked.sort_unstable();
+    assert!(acked.iter().copied().eq(0..TOTAL), "every record is acknowledged once");
+    let written: Vec<u64> = values(&*log, &topic, 0).await?.iter().map(|v| v.parse().unwrap()).collect();
+    assert!(written.iter().copied().eq(0..TOTAL), "{} written: lost, doubled or out of order", written.len());
+    assert!(read.iter().copied().eq(0..TOTAL), "a consumer that does not commit reads everything at least once");
+
+    table.writer().put(&[TableWrite { key: b"k".to_vec(), value: Some(b"v".to_vec()) }]).await?;
+    let mut count = 0;
+    table.read_to_end(&mut |_| count += 1).await?;
+    assert_eq!(count, 1);
+
+    kafka.stop(Signal::Kill).await?;
+    let bootstrap = kafka.bootstrap();
+    let short = connect(&bootstrap);
+    let error = tokio::time::timeout(Duration::from_secs(20), short).await?.unwrap_err();
+    assert!(error.downcast_ref::<LogError>().is_some_and(LogError::is_retriable), "{error}");
+    Ok(())
+}
