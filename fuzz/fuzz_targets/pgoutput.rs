@@ -8,7 +8,9 @@ use libfuzzer_sys::fuzz_target;
 use pg_replication::pgoutput::{Decoder, Message, OldTuple, ProtoVersion, TupleView};
 
 fuzz_target!(|data: &[u8]| {
-    let Some((version, mut rest)) = data.split_first() else { return };
+    let Some((version, mut rest)) = data.split_first() else {
+        return;
+    };
     let mut decoder = Decoder::new(ProtoVersion::try_from(version % 4 + 1).expect("1 to 4"));
     while let Some((length, tail)) = rest.split_first() {
         let (message, tail) = tail.split_at(tail.len().min(usize::from(*length)));
@@ -21,14 +23,18 @@ fuzz_target!(|data: &[u8]| {
 
 fn walk(message: &Message<'_>) {
     match message {
-        Message::Relation(relation) => assert_eq!(relation.columns.iter().count(), relation.columns.len()),
+        Message::Relation(relation) => {
+            assert_eq!(relation.columns.iter().count(), relation.columns.len())
+        }
         Message::Insert(insert) => walk_tuple(insert.new),
         Message::Update(update) => {
             update.old.map(OldTuple::tuple).map(walk_tuple);
             walk_tuple(update.new);
         }
         Message::Delete(delete) => walk_tuple(delete.old.tuple()),
-        Message::Truncate(truncate) => assert_eq!(truncate.relation_ids.iter().count(), truncate.relation_ids.len()),
+        Message::Truncate(truncate) => {
+            assert_eq!(truncate.relations.iter().count(), truncate.relations.len())
+        }
         _ => {}
     }
     let _ = format!("{message:?}");

@@ -19,7 +19,11 @@ pub(crate) struct JdbcUrl {
 impl fmt::Debug for JdbcUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.parameters.iter().map(|(name, _)| name).collect();
-        f.debug_struct("JdbcUrl").field("hosts", &self.hosts).field("database", &self.database).field("parameters", &names).finish()
+        f.debug_struct("JdbcUrl")
+            .field("hosts", &self.hosts)
+            .field("database", &self.database)
+            .field("parameters", &names)
+            .finish()
     }
 }
 
@@ -30,10 +34,14 @@ pub(crate) enum JdbcUrlError {
     #[error("No suitable driver found for {0}; supported is jdbc:postgresql://host:port/database")]
     NoDriver(String),
     /// A database that is known but not supported.
-    #[error("{0} databases are not supported; supported is PostgreSQL, jdbc:postgresql://host:port/database")]
+    #[error(
+        "{0} databases are not supported; supported is PostgreSQL, jdbc:postgresql://host:port/database"
+    )]
     Unsupported(&'static str),
     /// A port that is no port.
-    #[error("'{0}' is not a port; expected is a number from 1 to 65535, as in jdbc:postgresql://host:5432/database")]
+    #[error(
+        "'{0}' is not a port; expected is a number from 1 to 65535, as in jdbc:postgresql://host:5432/database"
+    )]
     Port(String),
     /// A `%` that is not followed by two hexadecimal digits, or bytes that are not UTF-8.
     #[error("the {0} of the URL is not properly percent-encoded")]
@@ -65,45 +73,86 @@ impl JdbcUrl {
     /// # Errors
     /// See [`JdbcUrlError`].
     pub(crate) fn parse(url: &str) -> Result<Self, JdbcUrlError> {
-        let (address, query) = url.split_once('?').map_or((url, None), |(address, query)| (address, Some(query)));
+        let (address, query) = url
+            .split_once('?')
+            .map_or((url, None), |(address, query)| (address, Some(query)));
         let Some(rest) = address.strip_prefix(PREFIX) else {
-            let subprotocol = |name: &str| address.strip_prefix("jdbc:").is_some_and(|rest| rest.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')));
+            let subprotocol = |name: &str| {
+                address.strip_prefix("jdbc:").is_some_and(|rest| {
+                    rest.strip_prefix(name)
+                        .is_some_and(|rest| rest.starts_with(':'))
+                })
+            };
             return Err(match KNOWN.iter().find(|(name, _)| subprotocol(name)) {
                 Some((_, database)) => JdbcUrlError::Unsupported(database),
-                None => JdbcUrlError::NoDriver(address.to_owned()),
+                None => JdbcUrlError::NoDriver(without_credentials(address)),
             });
         };
         let (hosts, database) = match rest.strip_prefix("//") {
             Some(rest) => {
                 let (hosts, database) = rest.split_once('/').unwrap_or((rest, ""));
-                (hosts.split(',').map(host).collect::<Result<Vec<_>, _>>()?, database)
+                (
+                    hosts.split(',').map(host).collect::<Result<Vec<_>, _>>()?,
+                    database,
+                )
             }
-            None => (vec![("localhost".to_owned(), DEFAULT_PORT)], rest.trim_start_matches('/')),
+            None => (
+                vec![("localhost".to_owned(), DEFAULT_PORT)],
+                rest.trim_start_matches('/'),
+            ),
         };
         let database = decode(database).ok_or(JdbcUrlError::Encoding("database name"))?;
         let mut parameters = Vec::new();
-        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        for pair in query
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+        {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(name).ok_or(JdbcUrlError::Encoding("parameters"))?;
             let value = decode(value).ok_or(JdbcUrlError::Encoding("parameters"))?;
             parameters.push((name, value));
         }
-        Ok(Self { hosts, database: Some(database).filter(|name| !name.is_empty()), parameters })
+        Ok(Self {
+            hosts,
+            database: Some(database).filter(|name| !name.is_empty()),
+            parameters,
+        })
+    }
+}
+
+/// What may be shown of an address: `postgres://user:password@host` has its secret before the `@`.
+fn without_credentials(address: &str) -> String {
+    match (address.split_once("://"), address.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://[hidden]@{host}"),
+        (None, Some((_, host))) => format!("[hidden]@{host}"),
+        _ => address.to_owned(),
     }
 }
 
 fn host(text: &str) -> Result<(String, u16), JdbcUrlError> {
     let (name, port) = if let Some(rest) = text.strip_prefix('[') {
-        let (name, rest) = rest.split_once(']').ok_or_else(|| JdbcUrlError::Bracket(text.to_owned()))?;
+        let (name, rest) = rest
+            .split_once(']')
+            .ok_or_else(|| JdbcUrlError::Bracket(text.to_owned()))?;
         (name, rest.strip_prefix(':'))
     } else {
-        text.rsplit_once(':').map_or((text, None), |(name, port)| (name, Some(port)))
+        text.rsplit_once(':')
+            .map_or((text, None), |(name, port)| (name, Some(port)))
     };
     let port = match port {
         None | Some("") => DEFAULT_PORT,
-        Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or_else(|| JdbcUrlError::Port(port.to_owned()))?,
+        Some(port) => port
+            .parse()
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or_else(|| JdbcUrlError::Port(port.to_owned()))?,
     };
-    let name = if name.is_empty() { "localhost".to_owned() } else { decode(name).ok_or(JdbcUrlError::Encoding("host"))? };
+    let name = if name.is_empty() {
+        "localhost".to_owned()
+    } else {
+        decode(name).ok_or(JdbcUrlError::Encoding("host"))?
+    };
     Ok((name, port))
 }
 
@@ -136,28 +185,63 @@ mod tests {
 
     #[test]
     fn every_form_of_pgjdbc() {
-        let url = parsed("jdbc:postgresql://h1:5433,h2,[::1]:5434/my%20db?user=a%40b&password=p+q&sslmode=require&flag");
-        assert_eq!(url.hosts, [("h1".to_owned(), 5433), ("h2".to_owned(), 5432), ("::1".to_owned(), 5434)]);
+        let url = parsed(
+            "jdbc:postgresql://h1:5433,h2,[::1]:5434/my%20db?user=a%40b&password=p+q&sslmode=require&flag",
+        );
+        assert_eq!(
+            url.hosts,
+            [
+                ("h1".to_owned(), 5433),
+                ("h2".to_owned(), 5432),
+                ("::1".to_owned(), 5434)
+            ]
+        );
         assert_eq!(url.database.as_deref(), Some("my db"));
-        let parameters: Vec<_> = url.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        assert_eq!(parameters, [("user", "a@b"), ("password", "p q"), ("sslmode", "require"), ("flag", "")]);
+        let parameters: Vec<_> = url
+            .parameters
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(
+            parameters,
+            [
+                ("user", "a@b"),
+                ("password", "p q"),
+                ("sslmode", "require"),
+                ("flag", "")
+            ]
+        );
         assert!(!format!("{url:?}").contains("p q"));
 
-        for (url, database) in [("jdbc:postgresql:shop", Some("shop")), ("jdbc:postgresql:/", None), ("jdbc:postgresql:", None), ("jdbc:postgresql:///shop", Some("shop"))] {
+        for (url, database) in [
+            ("jdbc:postgresql:shop", Some("shop")),
+            ("jdbc:postgresql:/", None),
+            ("jdbc:postgresql:", None),
+            ("jdbc:postgresql:///shop", Some("shop")),
+        ] {
             let url = parsed(url);
-            assert_eq!((url.hosts, url.database.as_deref()), (vec![("localhost".to_owned(), 5432)], database));
+            assert_eq!(
+                (url.hosts, url.database.as_deref()),
+                (vec![("localhost".to_owned(), 5432)], database)
+            );
         }
         assert_eq!(parsed("jdbc:postgresql://db.example/").database, None);
-        assert_eq!(parsed("jdbc:postgresql://db.example").hosts[0].0, "db.example");
+        assert_eq!(
+            parsed("jdbc:postgresql://db.example").hosts[0].0,
+            "db.example"
+        );
     }
 
     #[test]
     fn a_wrong_url_says_what_is_supported_and_hides_parameters() {
         let error = |url: &str| JdbcUrl::parse(url).expect_err("refused").to_string();
-        assert!(error("jdbc:nosuchdb://h/x").starts_with("No suitable driver found for jdbc:nosuchdb://h/x; supported is jdbc:postgresql:"));
+        assert!(error("jdbc:nosuchdb://h/x").starts_with(
+            "No suitable driver found for jdbc:nosuchdb://h/x; supported is jdbc:postgresql:"
+        ));
         assert!(error("jdbc:mysql://h/x").contains("MySQL"));
         assert!(error("jdbc:microsoft:sqlserver://h").contains("SQL Server"));
         assert!(!error("postgres://h/x?password=secret").contains("secret"));
+        assert!(!error("postgres://u:secret@h/x").contains("secret"));
         assert!(error("jdbc:postgresql://h:abc/x").contains("'abc' is not a port"));
         assert!(error("jdbc:postgresql://h:0/x").contains("'0' is not a port"));
         assert!(error("jdbc:postgresql://h/x?user=%zz").contains("percent-encoded"));

@@ -1,1 +1,66 @@
-fn main() {}
+//! `millrace`: a Kafka Connect worker with Debezium's PostgreSQL source and Confluent's JDBC sink in one binary.
+
+mod builtin;
+mod demo;
+mod logging;
+mod standalone;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+// librdkafka and SQLite allocate by themselves; what is left are values and batches of many sizes, where this halves the cost of the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Debug, Parser)]
+#[command(name = "millrace", version, about = "Kafka Connect, Debezium and a schema registry in one binary", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs one worker, on Kafka (`bootstrap.servers`) or on the embedded log (`log.dir`).
+    Standalone {
+        /// The worker's properties.
+        worker: PathBuf,
+        /// Connectors to create or update: JSON as for POST /connectors, or properties.
+        connectors: Vec<PathBuf>,
+    },
+    /// Shows a change in PostgreSQL on its way into a log and a table.
+    Demo(demo::DemoArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Two providers are in the tree's reach only by mistake; this one is meant.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("millrace: cannot start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Standalone { worker, connectors } => {
+                let loggers = logging::start("info");
+                standalone::run(&worker, &connectors, loggers).await.map(|()| ExitCode::SUCCESS)
+            }
+            Command::Demo(args) => {
+                let _loggers = logging::start("warn");
+                demo::run(args).await.map(|equal| if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            }
+        }
+    });
+    // Blocking calls of clients that are gone must not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    result.unwrap_or_else(|error| {
+        eprintln!("millrace: {error:#}");
+        ExitCode::FAILURE
+    })
+}

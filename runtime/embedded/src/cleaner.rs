@@ -2,7 +2,7 @@
 //! writer in small transactions, so that commits do not wait long behind it.
 
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use millrace_log::LogError;
@@ -20,6 +20,8 @@ use crate::writer::{Writer, WriterHandle};
 const SLICE: usize = 500;
 /// Free pages that are left in the file for reuse: 16 MiB.
 const SPARE_PAGES: i64 = 1024;
+/// Commands that may be queued.
+const QUEUE: usize = 64;
 /// Less than this is not worth a compaction.
 const LEAST_DIRTY_BYTES: i64 = 1 << 20;
 
@@ -32,18 +34,19 @@ enum Command {
 
 #[derive(Debug)]
 pub(crate) struct CleanerHandle {
-    commands: Sender<Command>,
+    commands: SyncSender<Command>,
 }
 
 impl CleanerHandle {
     pub(crate) fn stop(&self) {
-        // A thread that is gone has stopped.
-        let _ = self.commands.send(Command::Stop);
+        // A thread that is gone has stopped; one that is too busy for the message sees that the log is closed.
+        let _ = self.commands.try_send(Command::Stop);
     }
 
     /// Has the thread look for work now.
     pub(crate) fn look(&self) {
-        let _ = self.commands.send(Command::Look);
+        // With a full queue it will look anyway.
+        let _ = self.commands.try_send(Command::Look);
     }
 
     async fn ask(
@@ -52,8 +55,11 @@ impl CleanerHandle {
     ) -> Result<(), LogError> {
         let (done, answer) = oneshot::channel();
         self.commands
-            .send(make(done))
-            .map_err(|_| LogError::Closed)?;
+            .try_send(make(done))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => LogError::retriable("the embedded log is busy cleaning"),
+                TrySendError::Disconnected(_) => LogError::Closed,
+            })?;
         answer.await.unwrap_or(Err(LogError::Closed))
     }
 
@@ -77,36 +83,19 @@ pub(crate) fn start(
         shared,
         writer,
     };
-    let (commands, requests) = channel();
+    let (commands, requests) = sync_channel(QUEUE);
     let run = move || {
         loop {
-            let result = match requests.recv_timeout(cleaner.shared.options.check_interval) {
+            let command = requests.recv_timeout(cleaner.shared.options.check_interval);
+            if cleaner.shared.is_closed() {
+                return;
+            }
+            match command {
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Command::Look) | Err(RecvTimeoutError::Timeout) => cleaner.look(),
-                Ok(Command::Retain(topic, done)) => {
-                    // Whoever asked may be gone by now.
-                    let _ = done.send(
-                        cleaner
-                            .retain_topic(&topic)
-                            .and_then(|()| cleaner.give_back(0)),
-                    );
-                    Ok(())
-                }
-                Ok(Command::Compact(topic, done)) => {
-                    let _ = done.send(
-                        cleaner
-                            .compact_topic(&topic)
-                            .and_then(|()| cleaner.give_back(0)),
-                    );
-                    Ok(())
-                }
-            };
-            match result {
-                Ok(()) | Err(LogError::Closed) => {}
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "cleaning the embedded log failed; it is tried again"
-                ),
+                // Whoever asked may be gone by now.
+                Ok(Command::Retain(topic, done)) => drop(done.send(cleaner.retain_topic(&topic))),
+                Ok(Command::Compact(topic, done)) => drop(done.send(cleaner.compact_topic(&topic))),
             }
         }
     };
@@ -133,43 +122,48 @@ impl Cleaner {
         from_sqlite(error, "cleaning", &self.shared.options.dir)
     }
 
-    /// Does everything that is due.
-    fn look(&self) -> Result<(), LogError> {
-        self.purge_deleted()?;
+    /// Does everything that is due. One partition that fails does not keep the others from being cleaned.
+    fn look(&self) {
+        warn(self.purge_deleted());
         for topic in self.shared.catalog.topics() {
             for partition in &topic.partitions {
-                self.shared.ensure_open()?;
-                if topic.policy.delete {
-                    self.retain(partition, &topic.policy)?;
-                }
-                if topic.policy.compact && self.is_dirty(partition, topic.policy.min_dirty_ratio)? {
-                    compaction::compact(self, partition, &topic.policy)?;
-                }
+                warn(self.look_at(partition, &topic.policy));
             }
         }
-        self.give_back(SPARE_PAGES)
+        warn(self.give_back(SPARE_PAGES));
+    }
+
+    fn look_at(&self, partition: &Arc<Partition>, policy: &TopicPolicy) -> Result<(), LogError> {
+        self.shared.ensure_open()?;
+        if policy.delete {
+            self.retain(partition, policy)?;
+        }
+        if policy.compact && self.is_dirty(partition, policy.min_dirty_ratio)? {
+            compaction::compact(self, partition, policy)?;
+        }
+        Ok(())
     }
 
     fn retain_topic(&self, topic: &str) -> Result<(), LogError> {
         let topic = self.shared.catalog.existing(topic)?;
-        match topic.policy.delete {
-            true => topic
+        if topic.policy.delete {
+            topic
                 .partitions
                 .iter()
-                .try_for_each(|p| self.retain(p, &topic.policy)),
-            false => Ok(()),
+                .try_for_each(|p| self.retain(p, &topic.policy))?;
         }
+        self.give_back(0)
     }
 
     fn compact_topic(&self, topic: &str) -> Result<(), LogError> {
         let topic = self.shared.catalog.existing(topic)?;
-        match topic.policy.compact {
-            true => topic
+        if topic.policy.compact {
+            topic
                 .partitions
                 .iter()
-                .try_for_each(|p| compaction::compact(self, p, &topic.policy)),
-            false => Ok(()),
+                .try_for_each(|p| compaction::compact(self, p, &topic.policy))?;
         }
+        self.give_back(0)
     }
 
     /// Deletes the oldest batches that are too old or too many. As with Kafka's segments, what remains is at least `retention.bytes`.
@@ -271,6 +265,16 @@ impl Cleaner {
             .alone_blocking(move |writer| writer.vacuum_some(spare))?
         {}
         Ok(())
+    }
+}
+
+fn warn(result: Result<(), LogError>) {
+    match result {
+        Ok(()) | Err(LogError::Closed) => {}
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "cleaning the embedded log failed; it is tried again"
+        ),
     }
 }
 

@@ -26,7 +26,8 @@ pub(crate) struct Drafts {
     places: HashMap<i64, usize>,
     last: usize,
     done: Vec<Draft>,
-    done_bytes: usize,
+    /// Bytes encoded since the last `take`.
+    bytes: usize,
     partitioner: Partitioner,
 }
 
@@ -92,6 +93,7 @@ impl Drafts {
         } else {
             record.timestamp
         };
+        let before = open.encoder.len();
         open.encoder.push(
             open.encoder.count(),
             timestamp,
@@ -100,6 +102,7 @@ impl Drafts {
             record.headers(),
         );
         open.sequences.extend(sequence);
+        self.bytes += open.encoder.len() - before;
         if open.encoder.is_full() {
             let full = std::mem::replace(
                 open,
@@ -113,7 +116,6 @@ impl Drafts {
     fn close(&mut self, open: Open) {
         if open.encoder.count() > 0 {
             let size = open.encoder.len();
-            self.done_bytes += size;
             self.done.push(Draft {
                 partition: open.partition,
                 batch: open.encoder.finish(),
@@ -125,7 +127,7 @@ impl Drafts {
 
     /// Bytes encoded so far.
     pub(crate) fn bytes(&self) -> usize {
-        self.done_bytes + self.open.iter().map(|o| o.encoder.len()).sum::<usize>()
+        self.bytes
     }
 
     /// Everything that was pushed since the last call.
@@ -134,7 +136,7 @@ impl Drafts {
         for open in std::mem::take(&mut self.open) {
             self.close(open);
         }
-        self.done_bytes = 0;
+        self.bytes = 0;
         std::mem::take(&mut self.done)
     }
 

@@ -170,17 +170,6 @@ impl Engine {
         self.shared.catalog.existing(name)
     }
 
-    /// Has the topic made; `then` hears when that is done.
-    pub(crate) fn make_topic_later(
-        &self,
-        name: &Arc<str>,
-        then: impl FnOnce(Result<(), LogError>) + Send + 'static,
-    ) -> Result<(), LogError> {
-        let name = Arc::clone(name);
-        self.writer()?
-            .alone_later(move |writer| writer.ensure_topic(&name), then)
-    }
-
     /// Stops the threads and waits for them. Blocks.
     pub(crate) fn close(&self) {
         self.shared.mark_closed();

@@ -100,33 +100,36 @@ impl EmbeddedProducer {
         if let Some(topic) = self.engine.shared.catalog.topic(name) {
             return Ok(Some(topic));
         }
-        let known = self.deliveries.with(|state| match state.topics.get(name) {
-            Some(outcome) => Some(outcome.clone()),
-            None => state
-                .topics
-                .insert(Arc::clone(name), None)
-                .flatten()
-                .map(Some),
-        });
-        match known {
-            Some(None) => Ok(None),
-            Some(Some(error)) => Err(error),
-            None => {
-                let (deliveries, made) = (Arc::clone(&self.deliveries), Arc::clone(name));
-                let then = move |result: Result<(), LogError>| {
-                    deliveries.with(|state| {
-                        state.topics.remove(&made);
-                        if let Err(error) = result {
-                            state.topics.insert(made, Some(error));
-                        }
-                        state.nudged = true;
-                    });
-                    deliveries.changed.notify_one();
-                };
-                self.engine.make_topic_later(name, then)?;
-                Ok(None)
-            }
+        match self
+            .deliveries
+            .with(|state| state.topics.get(name).cloned())
+        {
+            Some(None) => return Ok(None),
+            Some(Some(error)) => return Err(error),
+            None => {}
         }
+        let Some(place) = self.engine.writer()?.place()? else {
+            return Ok(None);
+        };
+        self.deliveries
+            .with(|state| state.topics.insert(Arc::clone(name), None));
+        let (deliveries, made, name) = (
+            Arc::clone(&self.deliveries),
+            Arc::clone(name),
+            Arc::clone(name),
+        );
+        let then = move |result: Result<(), LogError>| {
+            deliveries.with(|state| {
+                state.topics.remove(&made);
+                if let Err(error) = result {
+                    state.topics.insert(made, Some(error));
+                }
+                state.nudged = true;
+            });
+            deliveries.changed.notify_one();
+        };
+        place.alone(move |writer| writer.ensure_topic(&name), then);
+        Ok(None)
     }
 
     fn refuse(&mut self, error: LogError) {
@@ -144,7 +147,10 @@ impl EmbeddedProducer {
 #[async_trait::async_trait]
 impl Producer for EmbeddedProducer {
     fn send(&mut self, batch: &RecordBatch, from: usize) -> Result<usize, LogError> {
-        self.engine.shared.ensure_open()?;
+        let engine = Arc::clone(&self.engine);
+        let Some(place) = engine.writer()?.place()? else {
+            return Ok(0);
+        };
         let (records, bytes) = self
             .deliveries
             .with(|s| (s.in_flight + s.ready.len(), s.in_flight_bytes));
@@ -187,13 +193,11 @@ impl Producer for EmbeddedProducer {
                 state.in_flight += drafts.iter().map(|d| d.sequences.len()).sum::<usize>();
                 state.in_flight_bytes += drafts.iter().map(|d| d.size).sum::<usize>();
             });
-            self.engine.writer()?.append_later(
-                Append {
-                    drafts,
-                    ..Append::default()
-                },
-                &self.deliveries,
-            )?;
+            let append = Append {
+                drafts,
+                ..Append::default()
+            };
+            place.append(append, &self.deliveries);
         }
         Ok(taken)
     }

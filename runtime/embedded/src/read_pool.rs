@@ -1,13 +1,13 @@
 //! Threads with a reading connection each.
 
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use millrace_log::LogError;
 use millrace_log::local::Partition;
 use rusqlite::{Connection, params};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 
 use crate::codec::{StoredBatch, verify};
@@ -15,6 +15,8 @@ use crate::error::{damaged, from_sqlite};
 use crate::schema::{base_offset, open_reader, row_id};
 
 const THREADS: usize = 3;
+/// Reads that may be queued.
+const QUEUE: usize = 64;
 
 /// A range to read.
 #[derive(Debug)]
@@ -41,7 +43,7 @@ pub(crate) struct ReadPool {
 
 impl ReadPool {
     pub(crate) fn start(dir: &Path) -> Result<(Self, Vec<JoinHandle<()>>), LogError> {
-        let (queue, jobs) = channel();
+        let (queue, jobs) = channel(QUEUE);
         let jobs = Arc::new(Mutex::new(jobs));
         let mut threads = Vec::new();
         for n in 0..THREADS {
@@ -71,6 +73,7 @@ impl ReadPool {
         queue
             .ok_or(LogError::Closed)?
             .send(Job { range, done })
+            .await
             .map_err(|_| LogError::Closed)?;
         answer.await.unwrap_or(Err(LogError::Closed))
     }
@@ -86,8 +89,13 @@ impl ReadPool {
 
 fn run(conn: &Connection, jobs: &Mutex<Receiver<Job>>, dir: &Path) {
     loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { range, done }) = job else { return };
+        let job = jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .blocking_recv();
+        let Some(Job { range, done }) = job else {
+            return;
+        };
         if !done.is_closed() {
             // Whoever asked may be gone by now.
             let _ = done.send(read_range(conn, &range, dir));

@@ -245,11 +245,7 @@ mod tests {
             "SQLite {}",
             rusqlite::version()
         );
-        assert!(
-            libsqlite3_sys::SQLITE_VERSION_NUMBER >= LEAST_SQLITE,
-            "bindings for {}",
-            libsqlite3_sys::SQLITE_VERSION_NUMBER
-        );
+        const { assert!(libsqlite3_sys::SQLITE_VERSION_NUMBER >= LEAST_SQLITE) };
     }
 
     #[test]

@@ -43,6 +43,11 @@ impl Shared {
         self.poison.get().cloned().map_or(Ok(()), Err)
     }
 
+    /// Whether the log was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Why the log stopped answering.
     pub(crate) fn reason(&self) -> LogError {
         self.poison.get().cloned().unwrap_or(LogError::Closed)

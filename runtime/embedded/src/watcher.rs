@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use crate::shared::Shared;
 /// No notification crosses processes, so this is how old news may be.
 const INTERVAL: Duration = Duration::from_millis(50);
 
+/// Questions that may be queued.
+const QUEUE: usize = 64;
+
 type Positions = Vec<(String, i32, i64)>;
 
 enum Command {
@@ -26,21 +29,26 @@ enum Command {
 
 #[derive(Debug)]
 pub(crate) struct WatcherHandle {
-    commands: Sender<Command>,
+    commands: SyncSender<Command>,
 }
 
 impl WatcherHandle {
     pub(crate) fn stop(&self) {
-        // A thread that is gone has stopped.
-        let _ = self.commands.send(Command::Stop);
+        // A thread that is gone has stopped; one that is too busy for the message sees that the log is closed.
+        let _ = self.commands.try_send(Command::Stop);
     }
 
     /// All positions of a group, sorted by topic and partition.
     pub(crate) async fn group_offsets(&self, group: String) -> Result<Positions, LogError> {
         let (done, answer) = oneshot::channel();
         self.commands
-            .send(Command::GroupOffsets(group, done))
-            .map_err(|_| LogError::Closed)?;
+            .try_send(Command::GroupOffsets(group, done))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => {
+                    LogError::retriable("too many questions to the embedded log at once")
+                }
+                TrySendError::Disconnected(_) => LogError::Closed,
+            })?;
         answer.await.unwrap_or(Err(LogError::Closed))
     }
 }
@@ -49,15 +57,17 @@ pub(crate) fn start(
     conn: Connection,
     shared: Arc<Shared>,
 ) -> std::io::Result<(WatcherHandle, JoinHandle<()>)> {
-    let (commands, requests) = channel();
+    let (commands, requests) = sync_channel(QUEUE);
     let run = move || {
         let mut seen = None;
         loop {
             match requests.recv_timeout(INTERVAL) {
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(_) if shared.is_closed() => return,
                 Ok(Command::GroupOffsets(group, done)) => {
-                    drop(done.send(group_offsets(&conn, &group, &shared)))
+                    drop(done.send(group_offsets(&conn, &group, &shared)));
                 }
+                Err(RecvTimeoutError::Timeout) if shared.is_closed() => return,
                 Err(RecvTimeoutError::Timeout) => match refresh(&conn, &shared, &mut seen) {
                     Ok(()) => {}
                     Err(error) if error.is_retriable() => tracing::debug!(

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use millrace_log::local::{MemberRef, Partition};
 use millrace_log::{LogError, TopicPartition};
 use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Permit, Receiver, Sender, channel};
 use tokio::sync::oneshot;
 
 use crate::codec::StoredBatch;
@@ -17,6 +18,8 @@ use crate::producer::Deliveries;
 use crate::schema::{FILE, MAX_OFFSET, row_id};
 use crate::shared::Shared;
 
+/// Requests that may be queued; their bytes are bounded by their producers' buffers.
+const QUEUE: usize = 1024;
 /// Requests that share one commit: at most so many …
 const GROUP_REQUESTS: usize = 256;
 /// … or so many bytes.
@@ -88,35 +91,22 @@ pub(crate) struct WriterHandle {
 }
 
 impl WriterHandle {
-    fn send(&self, work: Work) -> Result<(), LogError> {
-        self.shared.ensure_open()?;
-        self.queue.send(work).map_err(|_| self.shared.reason())
-    }
-
     async fn ask<T>(
         &self,
         make: impl FnOnce(oneshot::Sender<Result<T, LogError>>) -> Work,
     ) -> Result<T, LogError> {
+        self.shared.ensure_open()?;
         let (done, answer) = oneshot::channel();
-        self.send(make(done))?;
+        self.queue
+            .send(make(done))
+            .await
+            .map_err(|_| self.shared.reason())?;
         answer.await.unwrap_or_else(|_| Err(self.shared.reason()))
     }
 
     pub(crate) async fn append(&self, append: Append) -> Result<(), LogError> {
         self.ask(|done| Work::Append(append, Done::Reply(done)))
             .await
-    }
-
-    /// Queues an append whose outcome goes to `deliveries`.
-    pub(crate) fn append_later(
-        &self,
-        append: Append,
-        deliveries: &Arc<Deliveries>,
-    ) -> Result<(), LogError> {
-        self.send(Work::Append(
-            append,
-            Done::Deliveries(Arc::clone(deliveries)),
-        ))
     }
 
     pub(crate) async fn commit(
@@ -159,28 +149,53 @@ impl WriterHandle {
         &self,
         work: impl FnOnce(&mut Writer) -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {
+        self.shared.ensure_open()?;
         let (done, answer) = oneshot::channel();
-        self.send(Work::Alone(Box::new(move |writer| {
-            drop(done.send(work(writer)))
-        })))?;
+        let work = Work::Alone(Box::new(move |writer| drop(done.send(work(writer)))));
+        self.queue
+            .blocking_send(work)
+            .map_err(|_| self.shared.reason())?;
         answer
             .blocking_recv()
             .unwrap_or_else(|_| Err(self.shared.reason()))
     }
 
-    /// [`alone`](Self::alone) for a caller that does not wait: `then` hears the outcome.
-    pub(crate) fn alone_later<T: 'static>(
-        &self,
-        work: impl FnOnce(&mut Writer) -> Result<T, LogError> + Send + 'static,
-        then: impl FnOnce(Result<T, LogError>) + Send + 'static,
-    ) -> Result<(), LogError> {
-        self.send(Work::Alone(Box::new(move |writer| then(work(writer)))))
+    /// A place in the queue for a caller that does not wait; `None` when the queue is full.
+    pub(crate) fn place(&self) -> Result<Option<Place<'_>>, LogError> {
+        self.shared.ensure_open()?;
+        match self.queue.try_reserve() {
+            Ok(permit) => Ok(Some(Place(permit))),
+            Err(TrySendError::Full(())) => Ok(None),
+            Err(TrySendError::Closed(())) => Err(self.shared.reason()),
+        }
     }
 
-    /// Has the thread end once what is queued is done.
+    /// Has the thread end. Call it after the log was marked as closed: a thread that is too busy for the message sees the mark.
     pub(crate) fn stop(&self) {
-        // A thread that is gone has stopped.
-        let _ = self.queue.send(Work::Stop);
+        let _ = self.queue.try_send(Work::Stop);
+    }
+}
+
+/// A place in the writer's queue.
+pub(crate) struct Place<'q>(Permit<'q, Work>);
+
+impl Place<'_> {
+    /// Queues an append whose outcome goes to `deliveries`.
+    pub(crate) fn append(self, append: Append, deliveries: &Arc<Deliveries>) {
+        self.0.send(Work::Append(
+            append,
+            Done::Deliveries(Arc::clone(deliveries)),
+        ));
+    }
+
+    /// Queues `work`; `then` hears the outcome.
+    pub(crate) fn alone<T: 'static>(
+        self,
+        work: impl FnOnce(&mut Writer) -> Result<T, LogError> + Send + 'static,
+        then: impl FnOnce(Result<T, LogError>) + Send + 'static,
+    ) {
+        self.0
+            .send(Work::Alone(Box::new(move |writer| then(work(writer)))));
     }
 }
 
@@ -220,7 +235,7 @@ pub(crate) fn start(
     conn: Connection,
     shared: Arc<Shared>,
 ) -> std::io::Result<(WriterHandle, JoinHandle<()>)> {
-    let (queue, requests) = channel();
+    let (queue, mut requests) = channel(QUEUE);
     let mut writer = Writer {
         conn,
         shared: Arc::clone(&shared),
@@ -229,16 +244,16 @@ pub(crate) fn start(
     };
     let thread = std::thread::Builder::new()
         .name("millrace-log-writer".into())
-        .spawn(move || writer.run(&requests))?;
+        .spawn(move || writer.run(&mut requests))?;
     Ok((WriterHandle { queue, shared }, thread))
 }
 
 impl Writer {
-    fn run(&mut self, requests: &Receiver<Work>) {
-        let mut next = requests.recv().ok();
+    fn run(&mut self, requests: &mut Receiver<Work>) {
+        let mut next = requests.blocking_recv();
         while let Some(first) = next.take() {
             match first {
-                Work::Stop => return,
+                Work::Stop => break,
                 Work::Alone(work) => work(self),
                 first => {
                     let mut bytes = first.bytes();
@@ -259,9 +274,17 @@ impl Writer {
                     self.commit_group(group);
                 }
             }
-            if next.is_none() {
-                next = requests.recv().ok();
+            if self.shared.is_closed() {
+                break;
             }
+            if next.is_none() {
+                next = requests.blocking_recv();
+            }
+        }
+        requests.close();
+        let reason = self.shared.reason();
+        while let Some(work) = next.take().or_else(|| requests.try_recv().ok()) {
+            refuse(work, &reason);
         }
     }
 
@@ -311,7 +334,8 @@ impl Writer {
             for work in waiting.by_ref() {
                 match self.apply(conn, work, &mut growth) {
                     Ok(outcome) => outcomes.push(outcome),
-                    Err((work, error)) => {
+                    Err(broken) => {
+                        let (work, error) = *broken;
                         failed = Some(work);
                         return Err(error);
                     }
@@ -359,7 +383,7 @@ impl Writer {
         conn: &Connection,
         work: Work,
         growth: &mut Growth,
-    ) -> Result<Outcome, (Work, rusqlite::Error)> {
+    ) -> Result<Outcome, Box<(Work, rusqlite::Error)>> {
         match work {
             Work::Append(mut append, done) => {
                 let offset_ids = match self.check_append(&append, growth) {
@@ -368,7 +392,7 @@ impl Writer {
                 };
                 match write_append(conn, &mut append, &offset_ids, growth) {
                     Ok(bases) => Ok(Outcome::Append(done, append.drafts, Ok(bases))),
-                    Err(error) => Err((Work::Append(append, done), error)),
+                    Err(error) => Err(Box::new((Work::Append(append, done), error))),
                 }
             }
             Work::Commit {
@@ -391,14 +415,14 @@ impl Writer {
                 });
                 match written {
                     Ok(()) => Ok(Outcome::Commit(done, Ok(()))),
-                    Err(error) => Err((
+                    Err(error) => Err(Box::new((
                         Work::Commit {
                             member,
                             offsets,
                             done,
                         },
                         error,
-                    )),
+                    ))),
                 }
             }
             Work::Committed {
@@ -414,17 +438,19 @@ impl Writer {
                     });
                 match read.collect::<rusqlite::Result<Positions>>() {
                     Ok(positions) => Ok(Outcome::Committed(done, positions)),
-                    Err(error) => Err((
+                    Err(error) => Err(Box::new((
                         Work::Committed {
                             group,
                             partitions,
                             done,
                         },
                         error,
-                    )),
+                    ))),
                 }
             }
-            work @ (Work::Alone(_) | Work::Stop) => Err((work, rusqlite::Error::InvalidQuery)),
+            work @ (Work::Alone(_) | Work::Stop) => {
+                Err(Box::new((work, rusqlite::Error::InvalidQuery)))
+            }
         }
     }
 

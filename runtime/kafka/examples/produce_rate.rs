@@ -23,7 +23,11 @@ const VARIANTS: &[&[(&str, &str)]] = &[
     &[("compression.type", "zstd"), ("compression.zstd.level", "1"), ("linger.ms", "10")],
     &[("compression.type", "lz4"), ("linger.ms", "10"), ("batch.size", "262144")],
     &[("compression.type", "lz4"), ("linger.ms", "5"), ("batch.size", "16384")],
-    &[("compression.type", "lz4"), ("linger.ms", "10"), ("enable.idempotence", "false")],
+    &[("enable.idempotence", "false")],
+    &[("enable.idempotence", "false"), ("max.in.flight.requests.per.connection", "5")],
+    &[("max.in.flight.requests.per.connection", "1")],
+    &[("max.in.flight.requests.per.connection", "2")],
+    &[("acks", "1")],
     &[],
 ];
 
@@ -145,7 +149,7 @@ fn change_events(batch: &mut RecordBatch, topic: &str, first: u64) {
         };
         text.clear();
         let lsn = 23_456_789_000 + n * 312;
-        drop(write!(
+        let _infallible = write!(
             text,
             "{{\"before\":null,\"after\":{{\"id\":{n},\"customer_id\":{},\"status\":\"{}\",\"note\":\"{:016x}{:016x}{:016x} ordered by telephone\",\"amount\":\"{}.{:02}\",\
              \"created_at\":{},\"updated_at\":{}}},\"source\":{{\"version\":\"3.7.0.Final\",\"connector\":\"postgresql\",\"name\":\"shop\",\"ts_ms\":{},\"snapshot\":\"false\",\
@@ -154,7 +158,7 @@ fn change_events(batch: &mut RecordBatch, topic: &str, first: u64) {
             next() % 100_000, ["new", "paid", "sent", "returned"][(next() % 4) as usize], next(), next(), next(), next() % 1_000, next() % 100,
             1_700_000_000_000_000 + n * 1_000, 1_700_000_000_000_000 + n * 1_003, 1_700_000_000_000 + n, lsn - 312, 1_700_000_000_000_000 + n * 1_000,
             1_700_000_000_000_000_000 + n * 1_000_000, 4_711 + n / 1_000, 1_700_000_000_100 + n, 1_700_000_000_100_000 + n * 1_000, 1_700_000_000_100_000_000 + n * 1_000_000,
-        ));
+        );
         let key = format!("{{\"id\":{n}}}");
         batch.append(topic, -1, 1_700_000_000_000 + n as i64, Some(key.as_bytes()), Some(text.as_bytes()));
     }

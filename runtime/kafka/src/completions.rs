@@ -88,6 +88,8 @@ pub(crate) struct Completions {
     done: Mutex<Done>,
     /// Records taken by `send` so far.
     taken: AtomicU64,
+    /// Failures of records before this one are of no interest: they belong to a transaction that was aborted.
+    floor: AtomicU64,
     /// Records whose fate is known.
     finished: AtomicU64,
     /// Fired when deliveries become available.
@@ -105,6 +107,7 @@ impl Completions {
             limit,
             done: Mutex::default(),
             taken: AtomicU64::new(0),
+            floor: AtomicU64::new(0),
             finished: AtomicU64::new(0),
             ready: Notify::new(),
             progress: Notify::new(),
@@ -143,6 +146,12 @@ impl Completions {
         out.extend(spare.0.drain(..).map(|w| Delivery { sequence: w.sequence, result: Ok((w.partition, w.offset)) }));
     }
 
+    /// Forgets failures of records before `sequence`, those that are still to come included.
+    pub(crate) fn start_at(&self, sequence: u64) {
+        self.floor.store(sequence, Ordering::Release);
+        self.done().failed.clear();
+    }
+
     /// Takes the first failure.
     pub(crate) fn take_failure(&self) -> Option<LogError> {
         let mut done = self.done();
@@ -175,6 +184,9 @@ impl Completions {
     pub(crate) fn refused(&self, sequence: u64, error: LogError) {
         let mut done = self.done();
         let first = done.is_empty();
+        if sequence < self.floor.load(Ordering::Acquire) {
+            return self.finished(done, first);
+        }
         if self.keep == Keep::FirstFailure && matches!(error, LogError::RecordTooLarge { .. }) {
             // The culprit, after the others of its batch.
             done.failed.clear();

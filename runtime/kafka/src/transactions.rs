@@ -81,7 +81,7 @@ impl KafkaTransactionalProducer {
         if self.open {
             return Ok(());
         }
-        drop(self.client.completions().take_failure());
+        self.client.completions().start_at(self.client.next_sequence());
         let producer = Arc::clone(self.client.producer()?);
         let what = self.what("begin");
         self.calls.run(move || repeat(&producer, &what, CALL_LIMIT, |p| p.begin_transaction())).await??;
@@ -175,7 +175,6 @@ impl TransactionalProducer for KafkaTransactionalProducer {
         let producer = Arc::clone(self.client.producer()?);
         let what = self.what("abort");
         self.calls.run(move || repeat(&producer, &what, CALL_LIMIT, |p| p.abort_transaction(ATTEMPT))).await??;
-        drop(self.client.completions().take_failure());
         self.open = false;
         self.await_offsets().await;
         Ok(())

@@ -45,6 +45,8 @@ pub struct Options {
     pub settings: Vec<(String, String)>,
     /// The folder with `initdb` and `postgres`. `None`: what [`find_binaries`] finds.
     pub binaries: Option<PathBuf>,
+    /// A TCP port to take when it is free; else, and by default, any free one.
+    pub preferred_port: Option<u16>,
     /// How long the server may take to become ready, `initdb` not included. 60 s.
     pub timeout: Duration,
 }
@@ -55,6 +57,7 @@ impl Default for Options {
             dir: None,
             settings: Vec::new(),
             binaries: None,
+            preferred_port: None,
             timeout: Duration::from_secs(60),
         }
     }
@@ -129,7 +132,7 @@ impl ThrowawayPostgres {
         };
         this.initdb()?;
         this.configure(&options.settings)?;
-        this.launch_on_free_port()?;
+        this.launch_on_free_port(options.preferred_port)?;
         Ok(this)
     }
 
@@ -306,10 +309,10 @@ impl ThrowawayPostgres {
     }
 
     /// Another process may take the port between our look at it and the server's: then the next one is tried.
-    fn launch_on_free_port(&mut self) -> Result<(), StartError> {
+    fn launch_on_free_port(&mut self, preferred: Option<u16>) -> Result<(), StartError> {
         let mut last = None;
-        for _ in 0..PORT_TRIES {
-            let port = PORTS.start + (random() % u64::from(PORTS.end - PORTS.start)) as u16;
+        let any = || PORTS.start + (random() % u64::from(PORTS.end - PORTS.start)) as u16;
+        for port in preferred.into_iter().chain((0..PORT_TRIES).map(|_| any())) {
             if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
                 continue;
             }

@@ -71,7 +71,12 @@ pub(crate) struct ArrayBuffer {
 
 impl ArrayBuffer {
     pub(crate) fn new(element: Element) -> Self {
-        let mut buffer = Self { bytes: Vec::new(), element, length: 0, nulls: false };
+        let mut buffer = Self {
+            bytes: Vec::new(),
+            element,
+            length: 0,
+            nulls: false,
+        };
         buffer.reset(element);
         buffer
     }
@@ -131,11 +136,20 @@ impl ArrayBuffer {
 
     /// Ready to be bound.
     pub(crate) fn finish(&mut self) -> ArrayParameter<'_> {
-        let header = [1, u32::from(self.nulls), self.element.oids().0, self.length, 1];
+        let header = [
+            1,
+            u32::from(self.nulls),
+            self.element.oids().0,
+            self.length,
+            1,
+        ];
         for (at, word) in header.into_iter().enumerate() {
             self.bytes[at * 4..at * 4 + 4].copy_from_slice(&word.to_be_bytes());
         }
-        ArrayParameter { bytes: &self.bytes, element: self.element }
+        ArrayParameter {
+            bytes: &self.bytes,
+            element: self.element,
+        }
     }
 }
 
@@ -153,7 +167,10 @@ impl Type<Postgres> for ArrayParameter<'_> {
 }
 
 impl Encode<'_, Postgres> for ArrayParameter<'_> {
-    fn encode_by_ref(&self, buf: &mut PgArgumentBuffer) -> Result<IsNull, sqlx::error::BoxDynError> {
+    fn encode_by_ref(
+        &self,
+        buf: &mut PgArgumentBuffer,
+    ) -> Result<IsNull, sqlx::error::BoxDynError> {
         buf.extend_from_slice(self.bytes);
         Ok(IsNull::No)
     }
@@ -176,10 +193,18 @@ mod tests {
         let mut array = ArrayBuffer::new(Element::Int4);
         array.push_fixed(7i32.to_be_bytes());
         array.push_null();
-        let expected = [0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 23, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 7, 255, 255, 255, 255];
+        let expected = [
+            0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 23, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 7,
+            255, 255, 255, 255,
+        ];
         assert_eq!(array.finish().bytes, expected);
         array.reset(Element::Text);
         array.push_bytes(b"ab");
-        assert_eq!(array.finish().bytes, [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 25, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, b'a', b'b']);
+        assert_eq!(
+            array.finish().bytes,
+            [
+                0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 25, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, b'a', b'b'
+            ]
+        );
     }
 }

@@ -85,7 +85,10 @@ impl TableDefinition {
             return Some(exact);
         }
         let lower = name.to_lowercase();
-        let mut alike = self.columns.iter().filter(|column| column.name.to_lowercase() == lower);
+        let mut alike = self
+            .columns
+            .iter()
+            .filter(|column| column.name.to_lowercase() == lower);
         let first = alike.next()?;
         match alike.next() {
             // With several the record's own spelling is used, which the server will not find.
@@ -114,9 +117,24 @@ mod tests {
 
     #[test]
     fn a_column_is_found_by_case_only_when_that_is_unique() {
-        let column = |name: &str| ColumnDefinition { name: name.to_owned(), base_type: "text".to_owned() };
-        let table = TableDefinition { kind: TableKind::Table, columns: ["id", "Name", "NAME", "City"].map(column).to_vec() };
+        let column = |name: &str| ColumnDefinition {
+            name: name.to_owned(),
+            base_type: "text".to_owned(),
+        };
+        let table = TableDefinition {
+            kind: TableKind::Table,
+            columns: ["id", "Name", "NAME", "City"].map(column).to_vec(),
+        };
         let found = |name: &str| table.column(name).map(|column| column.name.as_str());
-        assert_eq!((found("id"), found("CITY"), found("Name"), found("name"), found("x")), (Some("id"), Some("City"), Some("Name"), None, None));
+        assert_eq!(
+            (
+                found("id"),
+                found("CITY"),
+                found("Name"),
+                found("name"),
+                found("x")
+            ),
+            (Some("id"), Some("City"), Some("Name"), None, None)
+        );
     }
 }

@@ -24,8 +24,14 @@ impl Expression {
 
 /// `unnest($1::int4[],$2::text[]) AS u(c0,c1)`
 fn rows(columns: &[Expression]) -> String {
-    let parameters: Vec<_> = columns.iter().enumerate().map(|(index, column)| format!("${}::{}[]", index + 1, column.element.sql())).collect();
-    let names: Vec<_> = (0..columns.len()).map(|index| format!("c{index}")).collect();
+    let parameters: Vec<_> = columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| format!("${}::{}[]", index + 1, column.element.sql()))
+        .collect();
+    let names: Vec<_> = (0..columns.len())
+        .map(|index| format!("c{index}"))
+        .collect();
     format!("unnest({}) AS u({})", parameters.join(","), names.join(","))
 }
 
@@ -34,14 +40,28 @@ fn joined(parts: impl Iterator<Item = String>, separator: &str) -> String {
 }
 
 fn matching(keys: &[Expression], first: usize) -> String {
-    joined(keys.iter().enumerate().map(|(index, key)| format!("target.{}={}", key.name, key.value(first + index))), " AND ")
+    joined(
+        keys.iter()
+            .enumerate()
+            .map(|(index, key)| format!("target.{}={}", key.name, key.value(first + index))),
+        " AND ",
+    )
 }
 
 /// Inserts. Columns are bound in their order.
 pub(crate) fn insert(table: &str, columns: &[Expression]) -> String {
     let names = joined(columns.iter().map(|column| column.name.clone()), ",");
-    let values = joined(columns.iter().enumerate().map(|(index, column)| column.value(index)), ",");
-    format!("INSERT INTO {table} ({names}) SELECT {values} FROM {}", rows(columns))
+    let values = joined(
+        columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| column.value(index)),
+        ",",
+    );
+    format!(
+        "INSERT INTO {table} ({names}) SELECT {values} FROM {}",
+        rows(columns)
+    )
 }
 
 /// Inserts or changes rows by key. Columns are bound keys first. No row may be there twice.
@@ -51,9 +71,20 @@ pub(crate) fn upsert(table: &str, keys: &[Expression], values: &[Expression]) ->
     let action = if values.is_empty() {
         "DO NOTHING".to_owned()
     } else {
-        format!("DO UPDATE SET {}", joined(values.iter().map(|column| format!("{0}=EXCLUDED.{0}", column.name)), ","))
+        format!(
+            "DO UPDATE SET {}",
+            joined(
+                values
+                    .iter()
+                    .map(|column| format!("{0}=EXCLUDED.{0}", column.name)),
+                ","
+            )
+        )
     };
-    format!("{} ON CONFLICT ({conflict}) {action}", insert(table, &columns))
+    format!(
+        "{} ON CONFLICT ({conflict}) {action}",
+        insert(table, &columns)
+    )
 }
 
 /// Changes rows by key; `None` when there is nothing to change. Columns are bound keys first. No key may be there twice.
@@ -62,13 +93,27 @@ pub(crate) fn update(table: &str, keys: &[Expression], values: &[Expression]) ->
         return None;
     }
     let columns: Vec<Expression> = keys.iter().chain(values).cloned().collect();
-    let assignments = joined(values.iter().enumerate().map(|(index, column)| format!("{}={}", column.name, column.value(keys.len() + index))), ",");
-    Some(format!("UPDATE {table} AS target SET {assignments} FROM {} WHERE {}", rows(&columns), matching(keys, 0)))
+    let assignments = joined(
+        values
+            .iter()
+            .enumerate()
+            .map(|(index, column)| format!("{}={}", column.name, column.value(keys.len() + index))),
+        ",",
+    );
+    Some(format!(
+        "UPDATE {table} AS target SET {assignments} FROM {} WHERE {}",
+        rows(&columns),
+        matching(keys, 0)
+    ))
 }
 
 /// Deletes rows by key.
 pub(crate) fn delete(table: &str, keys: &[Expression]) -> String {
-    format!("DELETE FROM {table} AS target USING {} WHERE {}", rows(keys), matching(keys, 0))
+    format!(
+        "DELETE FROM {table} AS target USING {} WHERE {}",
+        rows(keys),
+        matching(keys, 0)
+    )
 }
 
 #[cfg(test)]
@@ -76,16 +121,31 @@ mod tests {
     use super::*;
 
     fn column(name: &str, element: Element, cast: Option<&str>) -> Expression {
-        Expression { name: format!("\"{name}\""), element, cast: cast.map(str::to_owned) }
+        Expression {
+            name: format!("\"{name}\""),
+            element,
+            cast: cast.map(str::to_owned),
+        }
     }
 
     #[test]
     fn golden() {
-        let keys = [column("id", Element::Int4, None), column("u", Element::Text, Some("uuid"))];
-        let values = [column("d", Element::Text, Some("numeric")), column("t", Element::Text, None)];
+        let keys = [
+            column("id", Element::Int4, None),
+            column("u", Element::Text, Some("uuid")),
+        ];
+        let values = [
+            column("d", Element::Text, Some("numeric")),
+            column("t", Element::Text, None),
+        ];
         let all: Vec<_> = keys.iter().chain(&values).cloned().collect();
         let from = r#"unnest($1::int4[],$2::text[],$3::text[],$4::text[]) AS u(c0,c1,c2,c3)"#;
-        assert_eq!(insert("\"t\"", &all), format!(r#"INSERT INTO "t" ("id","u","d","t") SELECT u.c0,u.c1::uuid,u.c2::numeric,u.c3 FROM {from}"#));
+        assert_eq!(
+            insert("\"t\"", &all),
+            format!(
+                r#"INSERT INTO "t" ("id","u","d","t") SELECT u.c0,u.c1::uuid,u.c2::numeric,u.c3 FROM {from}"#
+            )
+        );
         assert_eq!(
             upsert("\"t\"", &keys, &values),
             format!(
@@ -95,7 +155,9 @@ mod tests {
         assert!(upsert("\"t\"", &keys, &[]).ends_with(r#" ON CONFLICT ("id","u") DO NOTHING"#));
         assert_eq!(
             update("\"t\"", &keys, &values),
-            Some(format!(r#"UPDATE "t" AS target SET "d"=u.c2::numeric,"t"=u.c3 FROM {from} WHERE target."id"=u.c0 AND target."u"=u.c1::uuid"#))
+            Some(format!(
+                r#"UPDATE "t" AS target SET "d"=u.c2::numeric,"t"=u.c3 FROM {from} WHERE target."id"=u.c0 AND target."u"=u.c1::uuid"#
+            ))
         );
         assert_eq!(update("\"t\"", &keys, &[]), None);
         assert_eq!(

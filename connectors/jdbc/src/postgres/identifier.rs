@@ -13,14 +13,18 @@ pub(crate) enum Quoting {
 
 /// A name that cannot be written without quotes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the name '{0}' cannot be written without quotes; set quote.sql.identifiers=always, or rename it with a transform")]
+#[error(
+    "the name '{0}' cannot be written without quotes; set quote.sql.identifiers=always, or rename it with a transform"
+)]
 pub(crate) struct UnquotableName(pub(crate) String);
 
 impl Quoting {
     /// The name as it stands in SQL. A quote inside is doubled; without quotes only what needs none gets through, so no text of a record can become SQL.
     pub(crate) fn name(self, name: &str) -> Result<String, UnquotableName> {
         match self {
-            Self::Always if !name.contains('\0') => Ok(format!("\"{}\"", name.replace('"', "\"\""))),
+            Self::Always if !name.contains('\0') => {
+                Ok(format!("\"{}\"", name.replace('"', "\"\"")))
+            }
             Self::Never if is_plain(name) => Ok(name.to_owned()),
             _ => Err(UnquotableName(name.to_owned())),
         }
@@ -37,7 +41,8 @@ impl Quoting {
 
 fn is_plain(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_') && chars.all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        && chars.all(|c| c.is_alphanumeric() || c == '_' || c == '$')
 }
 
 /// `name` cut to `limit` bytes at a character's end, as the server cuts names.
@@ -55,10 +60,16 @@ mod tests {
 
     #[test]
     fn names_in_sql() {
-        assert_eq!(Quoting::Always.name("a\"b; drop").as_deref(), Ok("\"a\"\"b; drop\""));
+        assert_eq!(
+            Quoting::Always.name("a\"b; drop").as_deref(),
+            Ok("\"a\"\"b; drop\"")
+        );
         assert_eq!(Quoting::Never.name("Größe_1$").as_deref(), Ok("Größe_1$"));
         for name in ["", "a b", "1a", "a;", "a-b", "a\"", "a.b"] {
-            assert_eq!(Quoting::Never.name(name), Err(UnquotableName(name.to_owned())));
+            assert_eq!(
+                Quoting::Never.name(name),
+                Err(UnquotableName(name.to_owned()))
+            );
         }
         assert!(Quoting::Always.name("a\0").is_err());
         assert_eq!(Quoting::Never.stored("UserId"), "userid");

@@ -10,6 +10,8 @@ mod server_error;
 mod session;
 
 pub(crate) use array::{ArrayBuffer, Element};
+#[cfg(test)]
+pub(crate) use catalog::ColumnDefinition;
 pub(crate) use catalog::{TableDefinition, TableId, TableKind};
 pub(crate) use ddl::{DdlError, DdlStyle, alter_table, create_table};
 pub(crate) use dml::{Expression, delete, insert, update, upsert};

@@ -12,6 +12,9 @@ use crate::sink::JdbcSinkConfig;
 /// How long a login may take when `connectTimeout` does not say: what the Java connector sets on the driver.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(40);
 
+/// Prepared statements that are kept: one for each table and pair of schemas, and one for its deletes.
+const STATEMENTS: usize = 500;
+
 /// Which server of several is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServerType {
@@ -67,32 +70,74 @@ const WITHOUT_MEANING: &[&str] = &[
 
 /// Parameters that would change behaviour and cannot be obeyed, with what to do instead.
 const NOT_SUPPORTED: &[(&str, &str)] = &[
-    ("authenticationPluginClassName", "a Java class cannot be loaded here; use a password or a client certificate"),
-    ("autosave", "leave it out: savepoints are set where they are needed"),
+    (
+        "authenticationPluginClassName",
+        "a Java class cannot be loaded here; use a password or a client certificate",
+    ),
+    (
+        "autosave",
+        "leave it out: savepoints are set where they are needed",
+    ),
     ("connectThreadFactory", "leave it out"),
     ("escapeSyntaxCallMode", "leave it out"),
     ("gssEncMode", "use sslmode for encryption"),
     ("gsslib", "use a password or a client certificate"),
-    ("jaasApplicationName", "use a password or a client certificate"),
+    (
+        "jaasApplicationName",
+        "use a password or a client certificate",
+    ),
     ("jaasLogin", "use a password or a client certificate"),
-    ("kerberosServerName", "use a password or a client certificate"),
-    ("loadBalanceHosts", "leave it out: hosts are tried in their order"),
+    (
+        "kerberosServerName",
+        "use a password or a client certificate",
+    ),
+    (
+        "loadBalanceHosts",
+        "leave it out: hosts are tried in their order",
+    ),
     ("localSocketAddress", "leave it out"),
-    ("preferQueryMode", "leave it out: statements are always prepared"),
+    (
+        "preferQueryMode",
+        "leave it out: statements are always prepared",
+    ),
     ("protocolVersion", "leave it out: version 3 is spoken"),
     ("readOnly", "leave it out: a sink writes"),
-    ("replication", "leave it out: a sink needs an ordinary session"),
-    ("socketFactory", "a Java class cannot be loaded here; leave it out"),
+    (
+        "replication",
+        "leave it out: a sink needs an ordinary session",
+    ),
+    (
+        "socketFactory",
+        "a Java class cannot be loaded here; leave it out",
+    ),
     ("socketFactoryArg", "leave it out"),
-    ("socketTimeout", "set statement_timeout in the parameter options instead: options=-c statement_timeout=60s"),
+    (
+        "socketTimeout",
+        "set statement_timeout in the parameter options instead: options=-c statement_timeout=60s",
+    ),
     ("cancelSignalTimeout", "leave it out"),
-    ("sslfactory", "a Java class cannot be loaded here; use sslmode and sslrootcert"),
+    (
+        "sslfactory",
+        "a Java class cannot be loaded here; use sslmode and sslrootcert",
+    ),
     ("sslfactoryarg", "use sslmode and sslrootcert"),
     ("sslhostnameverifier", "use sslmode=verify-full"),
-    ("sslpassword", "store the key without a password, readable only for the worker"),
-    ("sslpasswordcallback", "store the key without a password, readable only for the worker"),
-    ("sslNegotiation", "leave it out: TLS is negotiated in the session"),
-    ("sslResponseTimeout", "leave it out; connectTimeout limits the whole login"),
+    (
+        "sslpassword",
+        "store the key without a password, readable only for the worker",
+    ),
+    (
+        "sslpasswordcallback",
+        "store the key without a password, readable only for the worker",
+    ),
+    (
+        "sslNegotiation",
+        "leave it out: TLS is negotiated in the session",
+    ),
+    (
+        "sslResponseTimeout",
+        "leave it out; connectTimeout limits the whole login",
+    ),
     ("sspiServiceClass", "use a password or a client certificate"),
     ("useSpnego", "use a password or a client certificate"),
     ("xmlFactoryFactory", "leave it out"),
@@ -108,18 +153,44 @@ impl Target {
     /// The key, and what is wrong with it. Never shows a parameter's value that could be a secret.
     pub(crate) fn of(config: &JdbcSinkConfig, props: &Props) -> Result<Self, (String, String)> {
         let in_url = |message: String| ("connection.url".to_owned(), message);
-        let url = JdbcUrl::parse(config.connection_url.trim()).map_err(|error| in_url(error.to_string()))?;
+        let url = JdbcUrl::parse(config.connection_url.trim())
+            .map_err(|error| in_url(error.to_string()))?;
         let mut login = Login::default();
-        for (name, value) in props.with_prefix("connection.").iter().filter(|(name, _)| !OWN_KEYS.contains(name)) {
-            login.set(name, value).map_err(|problem| (format!("connection.{name}"), problem))?;
+        for (name, value) in props
+            .with_prefix("connection.")
+            .iter()
+            .filter(|(name, _)| !OWN_KEYS.contains(name))
+        {
+            login
+                .set(name, value)
+                .map_err(|problem| (format!("connection.{name}"), problem))?;
         }
         login.user = config.connection_user.clone().or(login.user);
-        login.password = config.connection_password.as_ref().map(|password| password.expose().clone()).or(login.password);
+        login.password = config
+            .connection_password
+            .as_ref()
+            .map(|password| password.expose().clone())
+            .or(login.password);
         for (name, value) in &url.parameters {
-            login.set(name, value).map_err(|problem| in_url(format!("parameter '{name}': {problem}")))?;
+            login
+                .set(name, value)
+                .map_err(|problem| in_url(format!("parameter '{name}': {problem}")))?;
         }
-        let servers = url.hosts.iter().map(|(host, port)| (format!("{host}:{port}"), login.options(host, *port, url.database.as_deref()))).collect();
-        Ok(Self { servers, server_type: login.server_type, login_timeout: login.login_timeout })
+        let servers = url
+            .hosts
+            .iter()
+            .map(|(host, port)| {
+                (
+                    format!("{host}:{port}"),
+                    login.options(host, *port, url.database.as_deref()),
+                )
+            })
+            .collect();
+        Ok(Self {
+            servers,
+            server_type: login.server_type,
+            login_timeout: login.login_timeout,
+        })
     }
 }
 
@@ -180,18 +251,29 @@ impl Login {
             "stringtype" if matches!(value, "unspecified" | "varchar") => {}
             "stringtype" => return Err("is neither varchar nor unspecified".to_owned()),
             "connectTimeout" | "loginTimeout" => {
-                let seconds: u64 = value.parse().map_err(|_| format!("'{value}' is no number of seconds"))?;
+                let seconds: u64 = value
+                    .parse()
+                    .map_err(|_| format!("'{value}' is no number of seconds"))?;
                 self.login_timeout = (seconds > 0).then(|| Duration::from_secs(seconds));
             }
             "targetServerType" => {
                 self.server_type = match value {
                     "any" => ServerType::Any,
                     "primary" | "master" => ServerType::Primary,
-                    _ => return Err(format!("'{value}' is not supported, a sink writes: use any or primary")),
+                    _ => {
+                        return Err(format!(
+                            "'{value}' is not supported, a sink writes: use any or primary"
+                        ));
+                    }
                 }
             }
-            _ if WITHOUT_MEANING.contains(&name) => tracing::debug!(parameter = name, "JDBC parameter has no meaning here"),
-            _ => match NOT_SUPPORTED.iter().find(|(parameter, _)| *parameter == name) {
+            _ if WITHOUT_MEANING.contains(&name) => {
+                tracing::debug!(parameter = name, "JDBC parameter has no meaning here")
+            }
+            _ => match NOT_SUPPORTED
+                .iter()
+                .find(|(parameter, _)| *parameter == name)
+            {
                 Some((_, remedy)) => return Err(format!("is not supported; {remedy}")),
                 None => tracing::warn!(parameter = name, "unknown JDBC parameter has no effect"),
             },
@@ -200,8 +282,17 @@ impl Login {
     }
 
     fn options(&self, host: &str, port: u16, database: Option<&str>) -> PgConnectOptions {
-        let mode = self.ssl_mode.unwrap_or(if self.ssl { PgSslMode::VerifyFull } else { PgSslMode::Prefer });
-        let mut options = PgConnectOptions::new_without_pgpass().host(host).port(port).ssl_mode(mode).disable_statement_logging();
+        let mode = self.ssl_mode.unwrap_or(if self.ssl {
+            PgSslMode::VerifyFull
+        } else {
+            PgSslMode::Prefer
+        });
+        let mut options = PgConnectOptions::new_without_pgpass()
+            .host(host)
+            .port(port)
+            .ssl_mode(mode)
+            .statement_cache_capacity(STATEMENTS)
+            .disable_statement_logging();
         if let Some(user) = &self.user {
             options = options.username(user);
         }
@@ -219,7 +310,9 @@ impl Login {
         if let Some(key) = &self.key {
             options = options.ssl_client_key(key);
         }
-        options.application_name(self.application.as_deref().unwrap_or("Millrace JDBC Sink")).options(self.settings.iter().map(|(name, value)| (name, value)))
+        options
+            .application_name(self.application.as_deref().unwrap_or("Millrace JDBC Sink"))
+            .options(self.settings.iter().map(|(name, value)| (name, value)))
     }
 }
 
@@ -231,7 +324,10 @@ fn session_settings(text: &str) -> Result<Vec<(String, String)>, String> {
     while let Some(word) = words.next() {
         let pair = match word {
             "-c" => words.next().ok_or_else(refused)?,
-            _ => word.strip_prefix("--").or_else(|| word.strip_prefix("-c")).ok_or_else(refused)?,
+            _ => word
+                .strip_prefix("--")
+                .or_else(|| word.strip_prefix("-c"))
+                .ok_or_else(refused)?,
         };
         let (name, value) = pair.split_once('=').ok_or_else(refused)?;
         settings.push((name.to_owned(), value.to_owned()));
@@ -246,7 +342,10 @@ mod tests {
 
     fn target(settings: &[(&str, &str)]) -> Result<Target, (String, String)> {
         let props = props(settings);
-        Target::of(&JdbcSinkConfig::checked(&props).expect("configuration"), &props)
+        Target::of(
+            &JdbcSinkConfig::checked(&props).expect("configuration"),
+            &props,
+        )
     }
 
     #[test]
@@ -261,23 +360,59 @@ mod tests {
         .expect("a target");
         let (name, options) = &target.servers[1];
         assert_eq!(name, "h2:5432");
-        assert_eq!((options.get_host(), options.get_port(), options.get_username(), options.get_database()), ("h2", 5432, "url", Some("shop")));
+        assert_eq!(
+            (
+                options.get_host(),
+                options.get_port(),
+                options.get_username(),
+                options.get_database()
+            ),
+            ("h2", 5432, "url", Some("shop"))
+        );
         assert!(matches!(options.get_ssl_mode(), PgSslMode::Require));
-        assert_eq!(options.get_options(), Some("-c search_path=a,b -c statement_timeout=9s -c x.y=1"));
-        assert_eq!((target.server_type, target.login_timeout), (ServerType::Primary, None));
+        assert_eq!(
+            options.get_options(),
+            Some("-c search_path=a,b -c statement_timeout=9s -c x.y=1")
+        );
+        assert_eq!(
+            (target.server_type, target.login_timeout),
+            (ServerType::Primary, None)
+        );
     }
 
     #[test]
     fn what_cannot_be_obeyed_is_refused_by_key() {
         let refused = |settings: &[(&str, &str)]| target(settings).expect_err("refused");
-        let (key, problem) = refused(&[("connection.url", "jdbc:postgresql://h/d?socketTimeout=30")]);
+        let (key, problem) =
+            refused(&[("connection.url", "jdbc:postgresql://h/d?socketTimeout=30")]);
         assert_eq!(key, "connection.url");
-        assert!(problem.contains("socketTimeout") && problem.contains("statement_timeout"), "{problem}");
+        assert!(
+            problem.contains("socketTimeout") && problem.contains("statement_timeout"),
+            "{problem}"
+        );
         let (key, problem) = refused(&[("connection.sslpassword", "geheim")]);
         assert_eq!(key, "connection.sslpassword");
         assert!(!problem.contains("geheim"));
-        assert!(refused(&[("connection.url", "jdbc:postgresql://h/d?sslmode=strict")]).1.contains("verify-full"));
-        assert!(refused(&[("connection.url", "jdbc:postgresql://h/d?targetServerType=secondary")]).1.contains("any or primary"));
-        assert!(refused(&[("connection.url", "jdbc:postgresql://h/d?options=search_path")]).1.contains("-c name=value"));
+        assert!(
+            refused(&[("connection.url", "jdbc:postgresql://h/d?sslmode=strict")])
+                .1
+                .contains("verify-full")
+        );
+        assert!(
+            refused(&[(
+                "connection.url",
+                "jdbc:postgresql://h/d?targetServerType=secondary"
+            )])
+            .1
+            .contains("any or primary")
+        );
+        assert!(
+            refused(&[(
+                "connection.url",
+                "jdbc:postgresql://h/d?options=search_path"
+            )])
+            .1
+            .contains("-c name=value")
+        );
     }
 }

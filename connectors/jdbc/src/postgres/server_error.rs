@@ -27,22 +27,34 @@ pub(crate) struct ServerError {
 
 impl From<sqlx::Error> for ServerError {
     fn from(error: sqlx::Error) -> Self {
-        Self { error, at_commit: false }
+        Self {
+            error,
+            at_commit: false,
+        }
     }
 }
 
 impl ServerError {
     /// The same, from COMMIT.
     pub(crate) fn at_commit(error: sqlx::Error) -> Self {
-        Self { error, at_commit: true }
+        Self {
+            error,
+            at_commit: true,
+        }
     }
 
     /// What to do about it.
     pub(crate) fn class(&self) -> ErrorClass {
         match &self.error {
-            sqlx::Error::Database(error) => error.code().map_or(ErrorClass::Refused, |code| classify(&code)),
+            sqlx::Error::Database(error) => error
+                .code()
+                .map_or(ErrorClass::Refused, |code| classify(&code)),
             // The protocol is out of step or the socket is broken: nothing further can be said on this connection.
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed | sqlx::Error::PoolClosed => ErrorClass::ConnectionLost,
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::PoolClosed => ErrorClass::ConnectionLost,
             _ => ErrorClass::Refused,
         }
     }
@@ -71,9 +83,14 @@ impl ServerError {
 
     /// SQLSTATE, message, detail and hint, as far as they do not repeat a whole row: that would put every column into logs.
     pub(crate) fn message(&self) -> String {
-        let Some(error) = self.server() else { return self.error.to_string() };
+        let Some(error) = self.server() else {
+            return self.error.to_string();
+        };
         let mut text = format!("ERROR {}: {}", error.code(), error.message());
-        if let Some(detail) = error.detail().filter(|detail| !detail.starts_with("Failing row contains")) {
+        if let Some(detail) = error
+            .detail()
+            .filter(|detail| !detail.starts_with("Failing row contains"))
+        {
             text.push_str(&format!(" Detail: {detail}"));
         }
         if let Some(hint) = error.hint() {
@@ -85,7 +102,9 @@ impl ServerError {
     /// Nothing but the SQLSTATE, for `trim.sensitive.log`.
     pub(crate) fn trimmed(&self) -> String {
         match self.code() {
-            Some(code) => format!("SQL error with state {code} (details left out by trim.sensitive.log)"),
+            Some(code) => {
+                format!("SQL error with state {code} (details left out by trim.sensitive.log)")
+            }
             None => "SQL error (details left out by trim.sensitive.log)".to_owned(),
         }
     }
@@ -99,7 +118,9 @@ fn classify(code: &str) -> ErrorClass {
         _ if code.starts_with("08") => ErrorClass::ConnectionLost,
         // Statement cancelled, lock not available, read-only (a failover is under way), object in use.
         "57014" | "55P03" | "25006" | "55006" => ErrorClass::Transient,
-        _ if matches!(code.get(..2), Some("40" | "53" | "58" | "XX")) && code != "40002" => ErrorClass::Transient,
+        _ if matches!(code.get(..2), Some("40" | "53" | "58" | "XX")) && code != "40002" => {
+            ErrorClass::Transient
+        }
         // Undefined table, column, schema, object; "cached plan must not change result type"; undefined prepared statement.
         "42P01" | "42703" | "3F000" | "42704" | "0A000" | "26000" => ErrorClass::Stale,
         _ => ErrorClass::Refused,
@@ -138,6 +159,9 @@ mod tests {
     #[test]
     fn a_broken_socket_is_a_lost_connection() {
         let error = ServerError::from(sqlx::Error::Io(std::io::ErrorKind::BrokenPipe.into()));
-        assert_eq!((error.class(), error.code()), (ErrorClass::ConnectionLost, None));
+        assert_eq!(
+            (error.class(), error.code()),
+            (ErrorClass::ConnectionLost, None)
+        );
     }
 }

@@ -29,8 +29,10 @@ pub(crate) enum TableIdError {
     #[error(transparent)]
     Name(#[from] UnquotableName),
     /// Another database.
-    #[error("table name '{catalog}.{schema}.{table}' names the database '{catalog}', but the connection is to '{database}' and PostgreSQL cannot write to another; \
-             set table.name.format (\"${{topic}}\" in quotes keeps dots in the name) or route the topic")]
+    #[error(
+        "table name '{catalog}.{schema}.{table}' names the database '{catalog}', but the connection is to '{database}' and PostgreSQL cannot write to another; \
+             set table.name.format (\"${{topic}}\" in quotes keeps dots in the name) or route the topic"
+    )]
     OtherDatabase {
         /// The database that is named.
         catalog: String,
@@ -42,7 +44,9 @@ pub(crate) enum TableIdError {
         database: String,
     },
     /// No schema.
-    #[error("table '{0}' is named without a schema, and the search path of the connection has no schema that exists; set currentSchema in connection.url")]
+    #[error(
+        "table '{0}' is named without a schema, and the search path of the connection has no schema that exists; set currentSchema in connection.url"
+    )]
     NoSchema(String),
 }
 
@@ -76,11 +80,16 @@ impl Session {
                 Ok::<_, sqlx::Error>((connection, row))
             };
             let outcome = match target.login_timeout {
-                Some(limit) => tokio::time::timeout(limit, login).await.unwrap_or_else(|_| Err(timed_out(limit))),
+                Some(limit) => tokio::time::timeout(limit, login)
+                    .await
+                    .unwrap_or_else(|_| Err(timed_out(limit))),
                 None => login.await,
             };
             match outcome.and_then(|(connection, row)| Self::of(connection, &row)) {
-                Ok((_, true)) if target.server_type == ServerType::Primary => problem = format!("server {name} does not take writes (targetServerType=primary)"),
+                Ok((_, true)) if target.server_type == ServerType::Primary => {
+                    problem =
+                        format!("server {name} does not take writes (targetServerType=primary)")
+                }
                 Ok((session, _)) => return Ok(session),
                 Err(error) => problem = login_problem(name, &error),
             }
@@ -90,39 +99,97 @@ impl Session {
 
     fn of(connection: PgConnection, row: &PgRow) -> Result<(Self, bool), sqlx::Error> {
         let limit: i32 = row.try_get(2)?;
-        let session = Self { connection, database: row.try_get(0)?, schema: row.try_get(1)?, identifier_limit: usize::try_from(limit).unwrap_or(63) };
+        let session = Self {
+            connection,
+            database: row.try_get(0)?,
+            schema: row.try_get(1)?,
+            identifier_limit: usize::try_from(limit).unwrap_or(63),
+        };
         Ok((session, row.try_get(3)?))
     }
 
     /// The full name of a table: what the name lacks is the connection's, and the table's name is cut as the server cuts it.
-    pub(crate) fn table_id(&self, name: &TableName, quoting: Quoting) -> Result<TableId, TableIdError> {
+    pub(crate) fn table_id(
+        &self,
+        name: &TableName,
+        quoting: Quoting,
+    ) -> Result<TableId, TableIdError> {
         let catalog = name.catalog.as_deref().unwrap_or(&self.database);
         let table = cut(&quoting.stored(&name.table), self.identifier_limit).to_owned();
-        let Some(schema) = name.schema.as_deref().or(self.schema.as_deref()) else { return Err(TableIdError::NoSchema(table)) };
+        let Some(schema) = name.schema.as_deref().or(self.schema.as_deref()) else {
+            return Err(TableIdError::NoSchema(table));
+        };
         if *quoting.stored(catalog) != self.database && catalog != self.database {
-            return Err(TableIdError::OtherDatabase { catalog: catalog.to_owned(), schema: schema.to_owned(), table, database: self.database.clone() });
+            return Err(TableIdError::OtherDatabase {
+                catalog: catalog.to_owned(),
+                schema: schema.to_owned(),
+                table,
+                database: self.database.clone(),
+            });
         }
         let sql = match quoting {
-            Quoting::Always => format!("{}.{}.{}", quoting.name(catalog)?, quoting.name(schema)?, quoting.name(&table)?),
+            Quoting::Always => format!(
+                "{}.{}.{}",
+                quoting.name(catalog)?,
+                quoting.name(schema)?,
+                quoting.name(&table)?
+            ),
             // The database's and schema's own names may need quotes though nobody wrote them.
             Quoting::Never => match (&name.catalog, &name.schema) {
-                (Some(_), _) => format!("{}.{}.{}", quoting.name(catalog)?, quoting.name(schema)?, quoting.name(&table)?),
+                (Some(_), _) => format!(
+                    "{}.{}.{}",
+                    quoting.name(catalog)?,
+                    quoting.name(schema)?,
+                    quoting.name(&table)?
+                ),
                 (None, Some(_)) => format!("{}.{}", quoting.name(schema)?, quoting.name(&table)?),
-                (None, None) => format!("{}.{}", Quoting::Always.name(schema)?, quoting.name(&table)?),
+                (None, None) => format!(
+                    "{}.{}",
+                    Quoting::Always.name(schema)?,
+                    quoting.name(&table)?
+                ),
             },
         };
-        let stored = if name.schema.is_some() { quoting.stored(schema).into_owned() } else { schema.to_owned() };
-        Ok(TableId { catalog: self.database.clone(), schema: stored, table, sql: sql.into() })
+        let stored = if name.schema.is_some() {
+            quoting.stored(schema).into_owned()
+        } else {
+            schema.to_owned()
+        };
+        Ok(TableId {
+            catalog: self.database.clone(),
+            schema: stored,
+            table,
+            sql: sql.into(),
+        })
     }
 
     /// Looks a table up.
     pub(crate) async fn relation(&mut self, table: &TableId) -> Result<Relation, ServerError> {
-        let found = sqlx::query(RELATION).bind(&table.schema).bind(&table.table).fetch_optional(&mut self.connection).await?;
-        let Some(row) = found else { return Ok(Relation::Missing) };
+        let found = sqlx::query(RELATION)
+            .bind(&table.schema)
+            .bind(&table.table)
+            .fetch_optional(&mut self.connection)
+            .await?;
+        let Some(row) = found else {
+            return Ok(Relation::Missing);
+        };
         let (oid, relkind): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
-        let Some(kind) = TableKind::of(&relkind) else { return Ok(Relation::Unusable) };
-        let rows = sqlx::query(COLUMNS).bind(oid).fetch_all(&mut self.connection).await?;
-        let columns = rows.iter().map(|row| Ok(ColumnDefinition { name: row.try_get(0)?, base_type: row.try_get(1)? })).collect::<Result<_, sqlx::Error>>()?;
+        let Some(kind) = TableKind::of(&relkind) else {
+            return Ok(Relation::Unusable);
+        };
+        let rows = sqlx::query(COLUMNS)
+            .bind(oid)
+            .fetch_all(&mut self.connection)
+            .await?;
+        let columns = rows
+            .iter()
+            .map(|row| {
+                Ok(ColumnDefinition {
+                    name: row.try_get(0)?,
+                    base_type: row.try_get(1)?,
+                })
+            })
+            .collect::<Result<_, sqlx::Error>>()?;
         Ok(Relation::Found(TableDefinition { kind, columns }))
     }
 
@@ -142,19 +209,28 @@ impl Session {
 
     /// Runs DDL that was built from names and literals escaped by [`Quoting`] and `ddl`.
     pub(crate) async fn define(&mut self, sql: String) -> Result<(), ServerError> {
-        sqlx::raw_sql(built(sql)).execute(&mut self.connection).await?;
+        sqlx::raw_sql(built(sql))
+            .execute(&mut self.connection)
+            .await?;
         Ok(())
     }
 
     /// Runs a statement of `dml` with one array for each of its columns. It is prepared once on this connection.
-    pub(crate) async fn write(&mut self, sql: &Arc<str>, columns: &mut [ArrayBuffer]) -> Result<(), ServerError> {
+    pub(crate) async fn write(
+        &mut self,
+        sql: &Arc<str>,
+        columns: &mut [ArrayBuffer],
+    ) -> Result<(), ServerError> {
         let mut arguments = PgArguments::default();
         let size = columns.iter().map(ArrayBuffer::byte_size).sum();
         sqlx::Arguments::reserve(&mut arguments, columns.len(), size);
         for column in columns {
             sqlx::Arguments::add(&mut arguments, column.finish()).map_err(sqlx::Error::Encode)?;
         }
-        sqlx::query_with(built(Arc::clone(sql)), arguments).persistent(true).execute(&mut self.connection).await?;
+        sqlx::query_with(built(Arc::clone(sql)), arguments)
+            .persistent(true)
+            .execute(&mut self.connection)
+            .await?;
         Ok(())
     }
 
@@ -173,13 +249,19 @@ fn built<T>(sql: T) -> AssertSqlSafe<T> {
 }
 
 fn timed_out(limit: Duration) -> sqlx::Error {
-    std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no login within {} s", limit.as_secs())).into()
+    std::io::Error::new(
+        std::io::ErrorKind::TimedOut,
+        format!("no login within {} s", limit.as_secs()),
+    )
+    .into()
 }
 
 fn login_problem(server: &str, error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-            format!("Connection to {server} refused. Check that the hostname and port are correct and that the postmaster is accepting TCP/IP connections.")
+            format!(
+                "Connection to {server} refused. Check that the hostname and port are correct and that the postmaster is accepting TCP/IP connections."
+            )
         }
         sqlx::Error::Database(error) => format!("FATAL: {}", error.message()),
         other => format!("The connection attempt to {server} failed: {other}"),

@@ -74,10 +74,19 @@ fn is_textual(target: &str) -> bool {
 
 impl Binder {
     /// A binder for `column` into a column of type `target` (as `format_type` writes it). `replace_null`: whether nulls become the schema's default.
-    pub(crate) fn new(column: &Column, target: &str, replace_null: bool, nanos: bool) -> Result<Self, UnsupportedType> {
+    pub(crate) fn new(
+        column: &Column,
+        target: &str,
+        replace_null: bool,
+        nanos: bool,
+    ) -> Result<Self, UnsupportedType> {
         let schema = &column.schema;
         let as_target = || Some(target.to_owned());
-        let unsupported = |hint| UnsupportedType { column: Arc::clone(&column.name), kind: schema.kind().name(), hint };
+        let unsupported = |hint| UnsupportedType {
+            column: Arc::clone(&column.name),
+            kind: schema.kind().name(),
+            hint,
+        };
         let number = |form, element| (form, element, is_textual(target).then(|| target.to_owned()));
         let (form, element, cast) = if column.epoch_number {
             match target {
@@ -86,12 +95,18 @@ impl Binder {
             }
         } else {
             match (schema.name(), schema.kind(), target) {
-                (Some(logical::DECIMAL), ..) => (Form::Decimal, Element::Text, Some("numeric".to_owned())),
+                (Some(logical::DECIMAL), ..) => {
+                    (Form::Decimal, Element::Text, Some("numeric".to_owned()))
+                }
                 (Some(logical::DATE), _, "date") => (Form::Date, Element::Date, None),
                 (Some(logical::DATE), ..) => (Form::DateText, Element::Text, as_target()),
-                (Some(logical::TIME), _, "time without time zone") => (Form::Time, Element::Time, None),
+                (Some(logical::TIME), _, "time without time zone") => {
+                    (Form::Time, Element::Time, None)
+                }
                 (Some(logical::TIME), ..) => (Form::TimeText, Element::Text, as_target()),
-                (Some(logical::TIMESTAMP), _, "timestamp without time zone") => (Form::Timestamp, Element::Timestamp, None),
+                (Some(logical::TIMESTAMP), _, "timestamp without time zone") => {
+                    (Form::Timestamp, Element::Timestamp, None)
+                }
                 (Some(logical::TIMESTAMP), ..) => (Form::TimestampText, Element::Text, as_target()),
                 (_, Kind::Boolean, _) => number(Form::Bool, Element::Bool),
                 (_, Kind::Int8 | Kind::Int16, _) => number(Form::Int2, Element::Int2),
@@ -99,33 +114,66 @@ impl Binder {
                 (_, Kind::Int64, _) => number(Form::Int8, Element::Int8),
                 (_, Kind::Float32, _) => number(Form::Float4, Element::Float4),
                 (_, Kind::Float64, _) => number(Form::Float8, Element::Float8),
-                (_, Kind::String, "text" | "character varying" | "name") => (Form::Text, Element::Text, None),
+                (_, Kind::String, "text" | "character varying" | "name") => {
+                    (Form::Text, Element::Text, None)
+                }
                 (_, Kind::String, _) => (Form::Text, Element::Text, as_target()),
                 (_, Kind::Bytes, _) => (Form::Bytea, Element::Bytea, None),
                 (_, Kind::Array, _) => {
                     let element = schema.value_schema().ok_or_else(|| unsupported(""))?;
-                    let logical = matches!(element.name(), Some(logical::DECIMAL | logical::DATE | logical::TIME | logical::TIMESTAMP));
-                    if logical || matches!(element.kind(), Kind::Bytes | Kind::Array | Kind::Map | Kind::Struct) {
-                        return Err(unsupported(", elements must be numbers, booleans or strings"));
+                    let logical = matches!(
+                        element.name(),
+                        Some(logical::DECIMAL | logical::DATE | logical::TIME | logical::TIMESTAMP)
+                    );
+                    if logical
+                        || matches!(
+                            element.kind(),
+                            Kind::Bytes | Kind::Array | Kind::Map | Kind::Struct
+                        )
+                    {
+                        return Err(unsupported(
+                            ", elements must be numbers, booleans or strings",
+                        ));
                     }
                     (Form::ArrayText, Element::Text, as_target())
                 }
-                (_, Kind::Map | Kind::Struct, _) => return Err(unsupported("; flatten the record with a transform or leave the field out with fields.whitelist")),
+                (_, Kind::Map | Kind::Struct, _) => {
+                    return Err(unsupported(
+                        "; flatten the record with a transform or leave the field out with fields.whitelist",
+                    ));
+                }
             }
         };
-        let default = (replace_null || column.primary).then(|| schema.default().cloned()).flatten();
-        Ok(Self { name: Arc::clone(&column.name), source: column.source, form, element, cast, default, nanos })
+        let default = (replace_null || column.primary)
+            .then(|| schema.default().cloned())
+            .flatten();
+        Ok(Self {
+            name: Arc::clone(&column.name),
+            source: column.source,
+            form,
+            element,
+            cast,
+            default,
+            nanos,
+        })
     }
 
     /// Appends the value of `record`.
     #[inline]
-    pub(crate) fn push(&self, record: &SinkRecord, clock: &WallClock, out: &mut ArrayBuffer) -> Result<(), BindError> {
+    pub(crate) fn push(
+        &self,
+        record: &SinkRecord,
+        clock: &WallClock,
+        out: &mut ArrayBuffer,
+    ) -> Result<(), BindError> {
         let value = match self.source {
             Source::Topic => {
                 out.push_bytes(record.record.topic.as_bytes());
                 return Ok(());
             }
-            Source::Partition => return self.push_value(&Value::Int32(record.original_partition), clock, out),
+            Source::Partition => {
+                return self.push_value(&Value::Int32(record.original_partition), clock, out);
+            }
             Source::Offset => return self.push_value(&Value::Int64(record.offset), clock, out),
             _ => value_of(record, self.source),
         };
@@ -141,7 +189,12 @@ impl Binder {
         self.push_value(value, clock, out)
     }
 
-    fn push_value(&self, value: &Value, clock: &WallClock, out: &mut ArrayBuffer) -> Result<(), BindError> {
+    fn push_value(
+        &self,
+        value: &Value,
+        clock: &WallClock,
+        out: &mut ArrayBuffer,
+    ) -> Result<(), BindError> {
         match (self.form, value) {
             (Form::Text, Value::String(text)) => out.push_bytes(text.as_bytes()),
             (Form::Int4, Value::Int32(value)) => out.push_fixed(value.to_be_bytes()),
@@ -153,24 +206,48 @@ impl Binder {
             (Form::Float4, Value::Float32(value)) => out.push_fixed(value.to_be_bytes()),
             (Form::Bytea, Value::Bytes(bytes)) => out.push_bytes(bytes),
             (Form::Decimal, Value::Decimal(value)) => push_decimal(value, out),
-            (Form::Date, Value::Int32(days)) => out.push_fixed(clock.date((*days).into()).to_be_bytes()),
-            (Form::Time, Value::Int32(millis)) => out.push_fixed(clock.time((*millis).into()).to_be_bytes()),
-            (Form::Timestamp, Value::Int64(millis)) => out.push_fixed(clock.timestamp(millis.checked_mul(1000)).to_be_bytes()),
+            (Form::Date, Value::Int32(days)) => {
+                out.push_fixed(clock.date((*days).into()).to_be_bytes())
+            }
+            (Form::Time, Value::Int32(millis)) => {
+                out.push_fixed(clock.time((*millis).into()).to_be_bytes())
+            }
+            (Form::Timestamp, Value::Int64(millis)) => {
+                out.push_fixed(clock.timestamp(millis.checked_mul(1000)).to_be_bytes())
+            }
             (Form::DateText, Value::Int32(days)) => {
                 let offset = clock.date_zone.offset_at(i64::from(*days) * 86_400);
-                out.push_bytes(format!("{} {}", date_text(clock.date((*days).into())), offset_text(offset)).as_bytes());
+                out.push_bytes(
+                    format!(
+                        "{} {}",
+                        date_text(clock.date((*days).into())),
+                        offset_text(offset)
+                    )
+                    .as_bytes(),
+                );
             }
             (Form::TimeText, Value::Int32(millis)) => {
                 let offset = clock.zone.offset_at(i64::from(*millis).div_euclid(1000));
-                out.push_bytes(format!("{}{}", shortened(&time_text(clock.time((*millis).into()))), offset_text(offset)).as_bytes());
+                out.push_bytes(
+                    format!(
+                        "{}{}",
+                        shortened(&time_text(clock.time((*millis).into()))),
+                        offset_text(offset)
+                    )
+                    .as_bytes(),
+                );
             }
-            (Form::TimestampText, Value::Int64(millis)) => out.push_bytes(zoned_text(clock, millis.checked_mul(1000)).as_bytes()),
+            (Form::TimestampText, Value::Int64(millis)) => {
+                out.push_bytes(zoned_text(clock, millis.checked_mul(1000)).as_bytes())
+            }
             (Form::Epoch, value) => {
-                let micros = epoch_number(value, self.nanos).map_err(|problem| self.error(problem))?;
+                let micros =
+                    epoch_number(value, self.nanos).map_err(|problem| self.error(problem))?;
                 out.push_fixed(clock.timestamp(micros).to_be_bytes());
             }
             (Form::EpochText, value) => {
-                let micros = epoch_number(value, self.nanos).map_err(|problem| self.error(problem))?;
+                let micros =
+                    epoch_number(value, self.nanos).map_err(|problem| self.error(problem))?;
                 out.push_bytes(zoned_text(clock, micros).as_bytes());
             }
             (Form::ArrayText, Value::Array(items)) => {
@@ -180,14 +257,22 @@ impl Binder {
                     return Err(self.error(problem));
                 }
             }
-            (_, other) => return Err(self.error(format!("its schema does not allow a value of {}", other.java_class()))),
+            (_, other) => {
+                return Err(self.error(format!(
+                    "its schema does not allow a value of {}",
+                    other.java_class()
+                )));
+            }
         }
         Ok(())
     }
 
     #[cold]
     fn error(&self, problem: String) -> BindError {
-        BindError { column: Arc::clone(&self.name), problem }
+        BindError {
+            column: Arc::clone(&self.name),
+            problem,
+        }
     }
 }
 
@@ -198,8 +283,20 @@ pub(crate) fn value_of(record: &SinkRecord, source: Source) -> &Value {
     match source {
         Source::Key => &record.record.key.value,
         Source::Value => &record.record.value.value,
-        Source::KeyField(index) => record.record.key.value.as_struct().and_then(|value| value.values().get(index)).unwrap_or(NULL),
-        Source::ValueField(index) => record.record.value.value.as_struct().and_then(|value| value.values().get(index)).unwrap_or(NULL),
+        Source::KeyField(index) => record
+            .record
+            .key
+            .value
+            .as_struct()
+            .and_then(|value| value.values().get(index))
+            .unwrap_or(NULL),
+        Source::ValueField(index) => record
+            .record
+            .value
+            .value
+            .as_struct()
+            .and_then(|value| value.values().get(index))
+            .unwrap_or(NULL),
         Source::Topic | Source::Partition | Source::Offset => NULL,
     }
 }
@@ -216,10 +313,17 @@ fn push_decimal(value: &Decimal, out: &mut ArrayBuffer) {
                     out.push(b'-');
                 }
                 let whole = digits.len().saturating_sub(scale);
-                out.extend_from_slice(if whole == 0 { b"0" } else { &digits.as_bytes()[..whole] });
+                out.extend_from_slice(if whole == 0 {
+                    b"0"
+                } else {
+                    &digits.as_bytes()[..whole]
+                });
                 if scale > 0 {
                     out.push(b'.');
-                    out.extend(std::iter::repeat_n(b'0', scale.saturating_sub(digits.len())));
+                    out.extend(std::iter::repeat_n(
+                        b'0',
+                        scale.saturating_sub(digits.len()),
+                    ));
                     out.extend_from_slice(&digits.as_bytes()[whole..]);
                 }
             });
@@ -235,11 +339,26 @@ fn push_decimal(value: &Decimal, out: &mut ArrayBuffer) {
 pub(crate) fn epoch_number(value: &Value, nanos: bool) -> Result<Option<i64>, String> {
     let number: i128 = match value {
         Value::Int64(number) => (*number).into(),
-        Value::String(text) => text.parse().map_err(|_| format!("For input string: \"{}\", expected is a number of {}", head(text), if nanos { "nanoseconds" } else { "microseconds" }))?,
-        other => return Err(format!("its schema does not allow a value of {}", other.java_class())),
+        Value::String(text) => text.parse().map_err(|_| {
+            format!(
+                "For input string: \"{}\", expected is a number of {}",
+                head(text),
+                if nanos { "nanoseconds" } else { "microseconds" }
+            )
+        })?,
+        other => {
+            return Err(format!(
+                "its schema does not allow a value of {}",
+                other.java_class()
+            ));
+        }
     };
     // The server keeps microseconds; pgjdbc rounds.
-    let micros = if nanos { (number + 500).div_euclid(1000) } else { number };
+    let micros = if nanos {
+        (number + 500).div_euclid(1000)
+    } else {
+        number
+    };
     Ok(i64::try_from(micros).ok())
 }
 
@@ -249,7 +368,9 @@ fn head(text: &str) -> String {
 
 /// A moment as pgjdbc writes it: local time with its offset, which a column without a zone ignores.
 fn zoned_text(clock: &WallClock, epoch_micros: Option<i64>) -> String {
-    let offset = clock.zone.offset_at(epoch_micros.unwrap_or(0).div_euclid(1_000_000));
+    let offset = clock
+        .zone
+        .offset_at(epoch_micros.unwrap_or(0).div_euclid(1_000_000));
     let text = timestamp_text(clock.timestamp(epoch_micros));
     match text.strip_suffix(" BC") {
         Some(text) => format!("{}{} BC", shortened(text), offset_text(offset)),
@@ -259,7 +380,9 @@ fn zoned_text(clock: &WallClock, epoch_micros: Option<i64>) -> String {
 
 /// Without zeros at the end of the fraction.
 fn shortened(text: &str) -> &str {
-    text.trim_end_matches('0').strip_suffix('.').unwrap_or_else(|| text.trim_end_matches('0'))
+    text.trim_end_matches('0')
+        .strip_suffix('.')
+        .unwrap_or_else(|| text.trim_end_matches('0'))
 }
 
 /// `{1,NULL,"a\"b"}`
@@ -273,9 +396,15 @@ fn array_literal(items: &[Value], out: &mut Vec<u8>) -> Result<(), String> {
         match item {
             Value::Null => out.extend_from_slice(b"NULL"),
             Value::Boolean(value) => out.push(if *value { b't' } else { b'f' }),
-            Value::Int8(_) | Value::Int16(_) | Value::Int32(_) | Value::Int64(_) => out.extend_from_slice(number.format(item.as_i64().unwrap_or_default()).as_bytes()),
-            Value::Float32(value) => out.extend_from_slice(float_text(f64::from(*value), value.to_string()).as_bytes()),
-            Value::Float64(value) => out.extend_from_slice(float_text(*value, value.to_string()).as_bytes()),
+            Value::Int8(_) | Value::Int16(_) | Value::Int32(_) | Value::Int64(_) => {
+                out.extend_from_slice(number.format(item.as_i64().unwrap_or_default()).as_bytes())
+            }
+            Value::Float32(value) => {
+                out.extend_from_slice(float_text(f64::from(*value), value.to_string()).as_bytes())
+            }
+            Value::Float64(value) => {
+                out.extend_from_slice(float_text(*value, value.to_string()).as_bytes())
+            }
             Value::String(text) => {
                 out.push(b'"');
                 for byte in text.bytes() {
@@ -286,7 +415,12 @@ fn array_literal(items: &[Value], out: &mut Vec<u8>) -> Result<(), String> {
                 }
                 out.push(b'"');
             }
-            other => return Err(format!("an array element may not be of {}", other.java_class())),
+            other => {
+                return Err(format!(
+                    "an array element may not be of {}",
+                    other.java_class()
+                ));
+            }
         }
     }
     out.push(b'}');
@@ -309,24 +443,44 @@ mod tests {
     use crate::sink::testing::record;
     use millrace_api::data::{Data, Schema, SchemaBuilder};
 
-    const CLOCK: WallClock = WallClock { zone: Zone::UTC, date_zone: Zone::UTC, calendar: CalendarSystem::Legacy };
+    const CLOCK: WallClock = WallClock {
+        zone: Zone::UTC,
+        date_zone: Zone::UTC,
+        calendar: CalendarSystem::Legacy,
+    };
 
     fn column(schema: Schema, epoch_number: bool) -> Column {
-        Column { name: "x".into(), schema, source: Source::Value, primary: false, epoch_number }
+        Column {
+            name: "x".into(),
+            schema,
+            source: Source::Value,
+            primary: false,
+            epoch_number,
+        }
     }
 
     /// Element bytes of the single value, `None` for null.
-    fn bound_by(binder: &Binder, value: Value, clock: &WallClock) -> Result<Option<Vec<u8>>, BindError> {
+    fn bound_by(
+        binder: &Binder,
+        value: Value,
+        clock: &WallClock,
+    ) -> Result<Option<Vec<u8>>, BindError> {
         let mut out = ArrayBuffer::new(binder.element);
         let empty = out.byte_size();
-        binder.push(&record("t", 7, Data::NONE, Data::schemaless(value)), clock, &mut out)?;
+        binder.push(
+            &record("t", 7, Data::NONE, Data::schemaless(value)),
+            clock,
+            &mut out,
+        )?;
         let bytes = out.element_bytes_for_tests(empty);
         Ok((bytes[..4] != [255; 4]).then(|| bytes[4..].to_vec()))
     }
 
     fn bound(schema: Schema, target: &str, value: Value) -> Vec<u8> {
         let binder = Binder::new(&column(schema, false), target, true, false).expect("supported");
-        bound_by(&binder, value, &CLOCK).expect("bound").expect("not null")
+        bound_by(&binder, value, &CLOCK)
+            .expect("bound")
+            .expect("not null")
     }
 
     fn text(schema: Schema, target: &str, value: Value) -> String {
@@ -340,87 +494,263 @@ mod tests {
     #[test]
     fn every_type_has_pgjdbcs_parameter_type() {
         let of = |schema: Schema, target: &str| {
-            let binder = Binder::new(&column(schema, false), target, true, false).expect("supported");
+            let binder =
+                Binder::new(&column(schema, false), target, true, false).expect("supported");
             (binder.element, binder.cast)
         };
         let cast = |text: &str| Some(text.to_owned());
         assert_eq!(of(Schema::int8(), "smallint"), (Element::Int2, None));
         assert_eq!(of(Schema::int32(), "bit"), (Element::Int4, None));
         assert_eq!(of(Schema::int64(), "text"), (Element::Int8, cast("text")));
-        assert_eq!(of(Schema::string(), "character varying"), (Element::Text, None));
-        assert_eq!(of(Schema::string(), "bpchar"), (Element::Text, cast("bpchar")));
+        assert_eq!(
+            of(Schema::string(), "character varying"),
+            (Element::Text, None)
+        );
+        assert_eq!(
+            of(Schema::string(), "bpchar"),
+            (Element::Text, cast("bpchar"))
+        );
         assert_eq!(of(Schema::string(), "uuid"), (Element::Text, cast("uuid")));
         assert_eq!(of(Schema::bytes(), "bytea"), (Element::Bytea, None));
-        assert_eq!(of(logical::decimal(2).build_valid(), "integer"), (Element::Text, cast("numeric")));
-        assert_eq!(of(logical_type(Kind::Int64, logical::TIMESTAMP), "timestamp with time zone"), (Element::Text, cast("timestamp with time zone")));
-        assert_eq!(of(logical_type(Kind::Int64, "io.debezium.time.MicroTimestamp"), "bigint"), (Element::Int8, None));
-        assert_eq!(of(Schema::array(Schema::int32()), "integer[]"), (Element::Text, cast("integer[]")));
-        for schema in [Schema::map(Schema::string(), Schema::string()), SchemaBuilder::structure().build_valid(), Schema::array(Schema::bytes())] {
+        assert_eq!(
+            of(logical::decimal(2).build_valid(), "integer"),
+            (Element::Text, cast("numeric"))
+        );
+        assert_eq!(
+            of(
+                logical_type(Kind::Int64, logical::TIMESTAMP),
+                "timestamp with time zone"
+            ),
+            (Element::Text, cast("timestamp with time zone"))
+        );
+        assert_eq!(
+            of(
+                logical_type(Kind::Int64, "io.debezium.time.MicroTimestamp"),
+                "bigint"
+            ),
+            (Element::Int8, None)
+        );
+        assert_eq!(
+            of(Schema::array(Schema::int32()), "integer[]"),
+            (Element::Text, cast("integer[]"))
+        );
+        for schema in [
+            Schema::map(Schema::string(), Schema::string()),
+            SchemaBuilder::structure().build_valid(),
+            Schema::array(Schema::bytes()),
+        ] {
             assert!(Binder::new(&column(schema, false), "text", true, false).is_err());
         }
     }
 
     #[test]
     fn values_of_every_type() {
-        assert_eq!(bound(Schema::int8(), "smallint", Value::Int8(-1)), (-1i16).to_be_bytes());
-        assert_eq!(bound(Schema::int16(), "smallint", Value::Int16(7)), 7i16.to_be_bytes());
-        assert_eq!(bound(Schema::int32(), "integer", Value::Int32(i32::MIN)), i32::MIN.to_be_bytes());
-        assert_eq!(bound(Schema::int64(), "bigint", Value::Int64(i64::MAX)), i64::MAX.to_be_bytes());
-        assert_eq!(bound(Schema::float32(), "real", Value::Float32(1.5)), 1.5f32.to_be_bytes());
-        assert_eq!(bound(Schema::float64(), "double precision", Value::Float64(f64::NAN)), f64::NAN.to_be_bytes());
-        assert_eq!(bound(Schema::boolean(), "boolean", Value::Boolean(true)), [1]);
-        assert_eq!(bound(Schema::bytes(), "bytea", Value::Bytes(vec![0, 255].into())), [0, 255]);
+        assert_eq!(
+            bound(Schema::int8(), "smallint", Value::Int8(-1)),
+            (-1i16).to_be_bytes()
+        );
+        assert_eq!(
+            bound(Schema::int16(), "smallint", Value::Int16(7)),
+            7i16.to_be_bytes()
+        );
+        assert_eq!(
+            bound(Schema::int32(), "integer", Value::Int32(i32::MIN)),
+            i32::MIN.to_be_bytes()
+        );
+        assert_eq!(
+            bound(Schema::int64(), "bigint", Value::Int64(i64::MAX)),
+            i64::MAX.to_be_bytes()
+        );
+        assert_eq!(
+            bound(Schema::float32(), "real", Value::Float32(1.5)),
+            1.5f32.to_be_bytes()
+        );
+        assert_eq!(
+            bound(
+                Schema::float64(),
+                "double precision",
+                Value::Float64(f64::NAN)
+            ),
+            f64::NAN.to_be_bytes()
+        );
+        assert_eq!(
+            bound(Schema::boolean(), "boolean", Value::Boolean(true)),
+            [1]
+        );
+        assert_eq!(
+            bound(Schema::bytes(), "bytea", Value::Bytes(vec![0, 255].into())),
+            [0, 255]
+        );
         assert_eq!(text(Schema::string(), "text", "zażółć".into()), "zażółć");
         let decimal = |text: &str| Value::Decimal(Box::new(text.parse().expect("decimal")));
-        for number in ["0.00", "-0.05", "12345678901234567890.1234", "7", "-1.50", "100", "9223372036854775807.1", "0.000000000000000001"] {
-            assert_eq!(text(logical::decimal(2).build_valid(), "numeric", decimal(number)), number);
+        for number in [
+            "0.00",
+            "-0.05",
+            "12345678901234567890.1234",
+            "7",
+            "-1.50",
+            "100",
+            "9223372036854775807.1",
+            "0.000000000000000001",
+        ] {
+            assert_eq!(
+                text(
+                    logical::decimal(2).build_valid(),
+                    "numeric",
+                    decimal(number)
+                ),
+                number
+            );
         }
-        assert_eq!(text(logical::decimal(-2).build_valid(), "numeric", Value::Decimal(Box::new(Decimal::new(5, -2)))), "500");
+        assert_eq!(
+            text(
+                logical::decimal(-2).build_valid(),
+                "numeric",
+                Value::Decimal(Box::new(Decimal::new(5, -2)))
+            ),
+            "500"
+        );
         let date = logical_type(Kind::Int32, logical::DATE);
-        assert_eq!(bound(date.clone(), "date", Value::Int32(10_958)), 1i32.to_be_bytes());
+        assert_eq!(
+            bound(date.clone(), "date", Value::Int32(10_958)),
+            1i32.to_be_bytes()
+        );
         assert_eq!(text(date, "text", Value::Int32(19_675)), "2023-11-14 +00");
         let time = logical_type(Kind::Int32, logical::TIME);
-        assert_eq!(bound(time.clone(), "time without time zone", Value::Int32(1)), 1000i64.to_be_bytes());
-        assert_eq!(text(time, "time with time zone", Value::Int32(3_600_000)), "01:00:00+00");
+        assert_eq!(
+            bound(time.clone(), "time without time zone", Value::Int32(1)),
+            1000i64.to_be_bytes()
+        );
+        assert_eq!(
+            text(time, "time with time zone", Value::Int32(3_600_000)),
+            "01:00:00+00"
+        );
         let timestamp = logical_type(Kind::Int64, logical::TIMESTAMP);
-        assert_eq!(bound(timestamp.clone(), "timestamp without time zone", Value::Int64(946_684_800_001)), 1000i64.to_be_bytes());
-        assert_eq!(text(timestamp, "timestamp with time zone", Value::Int64(1_700_000_000_120)), "2023-11-14 22:13:20.12+00");
+        assert_eq!(
+            bound(
+                timestamp.clone(),
+                "timestamp without time zone",
+                Value::Int64(946_684_800_001)
+            ),
+            1000i64.to_be_bytes()
+        );
+        assert_eq!(
+            text(
+                timestamp,
+                "timestamp with time zone",
+                Value::Int64(1_700_000_000_120)
+            ),
+            "2023-11-14 22:13:20.12+00"
+        );
     }
 
     #[test]
     fn arrays_are_literals() {
         let array = |items: Vec<Value>| Value::Array(Arc::new(items));
         let of = |element: Schema, items| text(Schema::array(element), "x[]", array(items));
-        assert_eq!(of(Schema::int32(), vec![Value::Int32(1), Value::Null, Value::Int32(-3)]), "{1,NULL,-3}");
-        assert_eq!(of(Schema::string(), vec!["a\"b\\".into(), "".into(), "NULL".into(), "x,y".into()]), r#"{"a\"b\\","","NULL","x,y"}"#);
-        assert_eq!(of(Schema::boolean(), vec![true.into(), false.into()]), "{t,f}");
-        assert_eq!(of(Schema::float64(), vec![1.5.into(), f64::NEG_INFINITY.into(), f64::NAN.into()]), "{1.5,-Infinity,NaN}");
+        assert_eq!(
+            of(
+                Schema::int32(),
+                vec![Value::Int32(1), Value::Null, Value::Int32(-3)]
+            ),
+            "{1,NULL,-3}"
+        );
+        assert_eq!(
+            of(
+                Schema::string(),
+                vec!["a\"b\\".into(), "".into(), "NULL".into(), "x,y".into()]
+            ),
+            r#"{"a\"b\\","","NULL","x,y"}"#
+        );
+        assert_eq!(
+            of(Schema::boolean(), vec![true.into(), false.into()]),
+            "{t,f}"
+        );
+        assert_eq!(
+            of(
+                Schema::float64(),
+                vec![1.5.into(), f64::NEG_INFINITY.into(), f64::NAN.into()]
+            ),
+            "{1.5,-Infinity,NaN}"
+        );
         assert_eq!(of(Schema::string(), vec![]), "{}");
     }
 
     #[test]
     fn numbers_named_as_timestamps() {
-        let new_york = WallClock { zone: Zone::parse("America/New_York").expect("zone"), ..CLOCK };
-        for (schema, value, nanos) in
-            [(Schema::int64(), Value::Int64(1_700_000_000_123_456), false), (Schema::string(), Value::from("1700000000123456499"), true)]
-        {
-            let binder = Binder::new(&column(schema.clone(), true), "timestamp with time zone", true, nanos).expect("supported");
-            let bytes = bound_by(&binder, value.clone(), &new_york).expect("bound").expect("not null");
-            assert_eq!(String::from_utf8_lossy(&bytes), "2023-11-14 17:13:20.123456-05");
-            let binder = Binder::new(&column(schema, true), "timestamp without time zone", true, nanos).expect("supported");
-            assert_eq!(bound_by(&binder, value, &CLOCK).expect("bound"), Some((1_700_000_000_123_456i64 - 946_684_800_000_000).to_be_bytes().to_vec()));
+        let new_york = WallClock {
+            zone: Zone::parse("America/New_York").expect("zone"),
+            ..CLOCK
+        };
+        for (schema, value, nanos) in [
+            (Schema::int64(), Value::Int64(1_700_000_000_123_456), false),
+            (Schema::string(), Value::from("1700000000123456499"), true),
+        ] {
+            let binder = Binder::new(
+                &column(schema.clone(), true),
+                "timestamp with time zone",
+                true,
+                nanos,
+            )
+            .expect("supported");
+            let bytes = bound_by(&binder, value.clone(), &new_york)
+                .expect("bound")
+                .expect("not null");
+            assert_eq!(
+                String::from_utf8_lossy(&bytes),
+                "2023-11-14 17:13:20.123456-05"
+            );
+            let binder = Binder::new(
+                &column(schema, true),
+                "timestamp without time zone",
+                true,
+                nanos,
+            )
+            .expect("supported");
+            assert_eq!(
+                bound_by(&binder, value, &CLOCK).expect("bound"),
+                Some(
+                    (1_700_000_000_123_456i64 - 946_684_800_000_000)
+                        .to_be_bytes()
+                        .to_vec()
+                )
+            );
         }
-        let binder = Binder::new(&column(Schema::string(), true), "timestamp without time zone", true, false).expect("supported");
-        let error = bound_by(&binder, "soon".into(), &CLOCK).expect_err("refused").to_string();
-        assert_eq!(error, "field 'x': For input string: \"soon\", expected is a number of microseconds");
-        assert_eq!(epoch_number(&"99999999999999999999999999".into(), true), Ok(None));
+        let binder = Binder::new(
+            &column(Schema::string(), true),
+            "timestamp without time zone",
+            true,
+            false,
+        )
+        .expect("supported");
+        let error = bound_by(&binder, "soon".into(), &CLOCK)
+            .expect_err("refused")
+            .to_string();
+        assert_eq!(
+            error,
+            "field 'x': For input string: \"soon\", expected is a number of microseconds"
+        );
+        assert_eq!(
+            epoch_number(&"99999999999999999999999999".into(), true),
+            Ok(None)
+        );
     }
 
     #[test]
     fn null_takes_the_default_only_when_told_or_in_a_key() {
-        let schema = SchemaBuilder::new(Kind::Int32).optional(true).default(Some(Value::Int32(9))).build_valid();
+        let schema = SchemaBuilder::new(Kind::Int32)
+            .optional(true)
+            .default(Some(Value::Int32(9)))
+            .build_valid();
         let mut column = column(schema, false);
-        let bound = |column: &Column, replace| bound_by(&Binder::new(column, "integer", replace, false).expect("supported"), Value::Null, &CLOCK).expect("bound");
+        let bound = |column: &Column, replace| {
+            bound_by(
+                &Binder::new(column, "integer", replace, false).expect("supported"),
+                Value::Null,
+                &CLOCK,
+            )
+            .expect("bound")
+        };
         assert_eq!(bound(&column, true), Some(9i32.to_be_bytes().to_vec()));
         assert_eq!(bound(&column, false), None);
         column.primary = true;
@@ -429,7 +759,13 @@ mod tests {
 
     #[test]
     fn a_value_that_is_not_of_its_schema_is_an_error() {
-        let binder = Binder::new(&column(Schema::int32(), false), "integer", true, false).expect("supported");
-        assert!(bound_by(&binder, "x".into(), &CLOCK).expect_err("refused").to_string().contains("class java.lang.String"));
+        let binder = Binder::new(&column(Schema::int32(), false), "integer", true, false)
+            .expect("supported");
+        assert!(
+            bound_by(&binder, "x".into(), &CLOCK)
+                .expect_err("refused")
+                .to_string()
+                .contains("class java.lang.String")
+        );
     }
 }

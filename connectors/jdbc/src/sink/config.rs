@@ -1,6 +1,9 @@
 //! The configuration of the sink: Confluent's names, defaults and rules.
 
-use millrace_api::config::{Candidate, ConfigEnum, ConfigErrors, ConnectConfig, LetterCase, Props, RawProps, Recommendation, Recommender, Secret, Validator};
+use millrace_api::config::{
+    Candidate, ConfigEnum, ConfigErrors, ConnectConfig, LetterCase, Props, RawProps,
+    Recommendation, Recommender, Secret, Validator,
+};
 
 use super::zone::Zone;
 
@@ -84,7 +87,8 @@ pub enum TimestampPrecision {
     Nanoseconds,
 }
 
-const DEFAULT_CREDENTIALS_PROVIDER: &str = "io.confluent.connect.jdbc.util.DefaultJdbcCredentialsProvider";
+const DEFAULT_CREDENTIALS_PROVIDER: &str =
+    "io.confluent.connect.jdbc.util.DefaultJdbcCredentialsProvider";
 
 /// The dialects that the Java connector registers, in the order in which it offers them.
 const DIALECTS: &[&str] = &[
@@ -108,13 +112,35 @@ pub struct JdbcSinkConfig {
     /// JDBC URL of the database: `jdbc:postgresql://host:port/database?parameter=value`. Of pgjdbc's parameters those about the connection are understood
     /// (`user`, `password`, `ssl`, `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `currentSchema`, `ApplicationName`, `options`, `connectTimeout`,
     /// `targetServerType`, `stringtype`).
-    #[config(name = "connection.url", required, importance = "high", group = "Connection", order = 1, width = "long", display = "JDBC URL")]
+    #[config(
+        name = "connection.url",
+        required,
+        importance = "high",
+        group = "Connection",
+        order = 1,
+        width = "long",
+        display = "JDBC URL"
+    )]
     pub connection_url: String,
     /// User to connect as.
-    #[config(name = "connection.user", importance = "high", group = "Connection", order = 2, width = "medium", display = "JDBC User")]
+    #[config(
+        name = "connection.user",
+        importance = "high",
+        group = "Connection",
+        order = 2,
+        width = "medium",
+        display = "JDBC User"
+    )]
     pub connection_user: Option<String>,
     /// Password of that user.
-    #[config(name = "connection.password", importance = "high", group = "Connection", order = 3, width = "medium", display = "JDBC Password")]
+    #[config(
+        name = "connection.password",
+        importance = "high",
+        group = "Connection",
+        order = 3,
+        width = "medium",
+        display = "JDBC Password"
+    )]
     pub connection_password: Option<Secret<String>>,
     /// Java class that supplies user and password. Only the default, which takes them from `connection.user` and `connection.password`, exists here.
     #[config(
@@ -243,10 +269,26 @@ pub struct JdbcSinkConfig {
     pub pk_mode: PrimaryKeyMode,
     /// Names of the key columns. `none`: ignored. `kafka`: empty for `__connect_topic`, `__connect_partition`, `__connect_offset`, or three names. `record_key`: empty
     /// for all fields of a struct key, one name for a primitive key. `record_value`: empty for all fields of the value.
-    #[config(name = "pk.fields", default = "", importance = "medium", group = "Data Mapping", order = 3, width = "long", display = "Primary Key Fields")]
+    #[config(
+        name = "pk.fields",
+        default = "",
+        importance = "medium",
+        group = "Data Mapping",
+        order = 3,
+        width = "long",
+        display = "Primary Key Fields"
+    )]
     pub pk_fields: Vec<String>,
     /// Fields of the value to write, separated by commas; empty for all. Key columns are always written.
-    #[config(name = "fields.whitelist", default = "", importance = "medium", group = "Data Mapping", order = 4, width = "long", display = "Fields Whitelist")]
+    #[config(
+        name = "fields.whitelist",
+        default = "",
+        importance = "medium",
+        group = "Data Mapping",
+        order = 4,
+        width = "long",
+        display = "Fields Whitelist"
+    )]
     pub fields_whitelist: Vec<String>,
     /// Zone in which times and timestamps are written, because the columns have none.
     #[config(
@@ -318,10 +360,26 @@ pub struct JdbcSinkConfig {
     )]
     pub string_value_column: String,
     /// Whether to create a table that is missing.
-    #[config(name = "auto.create", default = false, importance = "medium", group = "DDL Support", order = 1, width = "short", display = "Auto-Create")]
+    #[config(
+        name = "auto.create",
+        default = false,
+        importance = "medium",
+        group = "DDL Support",
+        order = 1,
+        width = "short",
+        display = "Auto-Create"
+    )]
     pub auto_create: bool,
     /// Whether to add columns that are missing.
-    #[config(name = "auto.evolve", default = false, importance = "medium", group = "DDL Support", order = 2, width = "short", display = "Auto-Evolve")]
+    #[config(
+        name = "auto.evolve",
+        default = false,
+        importance = "medium",
+        group = "DDL Support",
+        order = 2,
+        width = "short",
+        display = "Auto-Evolve"
+    )]
     pub auto_evolve: bool,
     /// Whether names are quoted in SQL: `always` keeps their letters, `never` lets the server fold them to lower case.
     #[config(
@@ -371,7 +429,12 @@ pub struct JdbcSinkConfig {
     )]
     pub retry_backoff_ms: i32,
     /// Keeps values of records out of error messages: only SQL state, table and position of the record remain.
-    #[config(name = "trim.sensitive.log", default = false, importance = "low", internal)]
+    #[config(
+        name = "trim.sensitive.log",
+        default = false,
+        importance = "low",
+        internal
+    )]
     pub trim_sensitive_log: bool,
 }
 
@@ -387,7 +450,11 @@ fn only_default_provider(candidate: &Candidate<'_>) -> Result<(), String> {
 
 fn usable_dialect(candidate: &Candidate<'_>) -> Result<(), String> {
     let name = candidate.text.unwrap_or_default().trim();
-    if matches!(name, "" | "PostgreSqlDatabaseDialect" | "GenericDatabaseDialect") || !DIALECTS.contains(&name) {
+    if matches!(
+        name,
+        "" | "PostgreSqlDatabaseDialect" | "GenericDatabaseDialect"
+    ) || !DIALECTS.contains(&name)
+    {
         return Ok(());
     }
     Err("this dialect is not supported; leave it out or use PostgreSqlDatabaseDialect or GenericDatabaseDialect".to_owned())
@@ -395,8 +462,12 @@ fn usable_dialect(candidate: &Candidate<'_>) -> Result<(), String> {
 
 /// Java would update every row of the table.
 fn update_needs_keys(candidate: &Candidate<'_>) -> Result<(), String> {
-    let update = candidate.text.is_some_and(|text| text.trim().eq_ignore_ascii_case("update"));
-    let none = candidate.other("pk.mode").is_none_or(|mode| mode.trim().eq_ignore_ascii_case("none"));
+    let update = candidate
+        .text
+        .is_some_and(|text| text.trim().eq_ignore_ascii_case("update"));
+    let none = candidate
+        .other("pk.mode")
+        .is_none_or(|mode| mode.trim().eq_ignore_ascii_case("none"));
     if update && none {
         return Err("with pk.mode=none every record would update all rows of the table; set pk.mode to kafka, record_key or record_value".to_owned());
     }
@@ -411,13 +482,24 @@ fn known_zone(candidate: &Candidate<'_>) -> Result<(), String> {
 }
 
 fn given(props: &RawProps, key: &str) -> Option<String> {
-    props.get(key).cloned().flatten().map(|text| text.trim().to_ascii_lowercase())
+    props
+        .get(key)
+        .cloned()
+        .flatten()
+        .map(|text| text.trim().to_ascii_lowercase())
 }
 
 fn recommend_deletes(props: &RawProps) -> Recommendation {
     let by_key = given(props, "pk.mode").as_deref() == Some("record_key");
-    let values: &[&str] = if by_key { &["true", "false"] } else { &["false"] };
-    Recommendation { values: values.iter().map(ToString::to_string).collect(), visible: by_key }
+    let values: &[&str] = if by_key {
+        &["true", "false"]
+    } else {
+        &["false"]
+    };
+    Recommendation {
+        values: values.iter().map(ToString::to_string).collect(),
+        visible: by_key,
+    }
 }
 
 fn recommend_key_modes(props: &RawProps) -> Recommendation {
@@ -426,11 +508,15 @@ fn recommend_key_modes(props: &RawProps) -> Recommendation {
     } else {
         PrimaryKeyMode::literals().map(str::to_owned).collect()
     };
-    Recommendation { values, visible: true }
+    Recommendation {
+        values,
+        visible: true,
+    }
 }
 
 /// The message on both keys when deletes are on without keys.
-pub(crate) const DELETES_NEED_RECORD_KEY: &str = "Deletes are only supported for pk.mode record_key";
+pub(crate) const DELETES_NEED_RECORD_KEY: &str =
+    "Deletes are only supported for pk.mode record_key";
 
 impl JdbcSinkConfig {
     /// Parses and checks what concerns several keys at once.
@@ -441,13 +527,22 @@ impl JdbcSinkConfig {
         let config = Self::parse(props)?;
         let mut errors = ConfigErrors::default();
         if config.delete_enabled && config.pk_mode != PrimaryKeyMode::RecordKey {
-            errors.add("pk.mode", DELETES_NEED_RECORD_KEY);
-            errors.add("delete.enabled", DELETES_NEED_RECORD_KEY);
+            errors.add("delete.enabled", "Primary key mode must be 'record_key' when delete support is enabled (pk.mode, delete.enabled)");
         }
         if config.quotes().is_none() {
-            errors.add("quote.sql.identifiers", format!("No matching QuoteMethod found for '{}'", config.quote_identifiers));
+            errors.add(
+                "quote.sql.identifiers",
+                format!(
+                    "No matching QuoteMethod found for '{}'",
+                    config.quote_identifiers
+                ),
+            );
         }
-        if errors.is_empty() { Ok(config) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(config)
+        } else {
+            Err(errors)
+        }
     }
 
     /// Whether identifiers are quoted; `None` when the setting is neither `always` nor `never`.

@@ -8,7 +8,8 @@ use millrace_api::data::{Field, Kind, Schema, SchemaBuilder};
 use super::config::{JdbcSinkConfig, PrimaryKeyMode};
 
 /// Names of the key columns with `pk.mode=kafka` and no `pk.fields`.
-pub(crate) const KAFKA_COLUMNS: [&str; 3] = ["__connect_topic", "__connect_partition", "__connect_offset"];
+pub(crate) const KAFKA_COLUMNS: [&str; 3] =
+    ["__connect_topic", "__connect_partition", "__connect_offset"];
 
 /// Where a column's value is in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +56,15 @@ impl Column {
 impl std::fmt::Display for Column {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kind = self.schema.kind().name();
-        let schema = self.schema.name().map_or_else(|| kind.to_owned(), |name| format!("{name}:{kind}"));
-        write!(f, "SinkRecordField{{schema=Schema{{{schema}}}, name='{}', isPrimaryKey={}}}", self.name, self.primary)
+        let schema = self
+            .schema
+            .name()
+            .map_or_else(|| kind.to_owned(), |name| format!("{name}:{kind}"));
+        write!(
+            f,
+            "SinkRecordField{{schema=Schema{{{schema}}}, name='{}', isPrimaryKey={}}}",
+            self.name, self.primary
+        )
     }
 }
 
@@ -76,7 +84,12 @@ impl Columns {
     ///
     /// # Errors
     /// Java's message for what does not fit together; the task fails.
-    pub(crate) fn of(table: &str, config: &JdbcSinkConfig, key: Option<&Schema>, value: Option<&Schema>) -> Result<Self, String> {
+    pub(crate) fn of(
+        table: &str,
+        config: &JdbcSinkConfig,
+        key: Option<&Schema>,
+        value: Option<&Schema>,
+    ) -> Result<Self, String> {
         let text_value = value.is_some_and(|schema| schema.kind() == Kind::String);
         if text_value {
             refuse_for_text(table, config)?;
@@ -93,22 +106,40 @@ impl Columns {
         if text_value {
             let name: Arc<str> = config.string_value_column.as_str().into();
             if taken.contains(&*name) {
-                return Err(format!("The column '{name}' for STRING values (string.output.value.column.name) of table '{table}' is also a key column; name another"));
+                return Err(format!(
+                    "The column '{name}' for STRING values (string.output.value.column.name) of table '{table}' is also a key column; name another"
+                ));
             }
-            let schema = SchemaBuilder::new(Kind::String).optional(true).build_valid();
-            values.push(Column { name, schema, source: Source::Value, primary: false, epoch_number: false });
+            let schema = SchemaBuilder::new(Kind::String)
+                .optional(true)
+                .build_valid();
+            values.push(Column {
+                name,
+                schema,
+                source: Source::Value,
+                primary: false,
+                epoch_number: false,
+            });
         } else if let Some(schema) = value {
             for (index, field) in schema.fields().iter().enumerate() {
-                if !taken.contains(&*field.name) && (whitelist.is_empty() || whitelist.iter().any(|name| **name == *field.name)) {
+                if !taken.contains(&*field.name)
+                    && (whitelist.is_empty() || whitelist.iter().any(|name| **name == *field.name))
+                {
                     values.push(column(config, field, Source::ValueField(index), false));
                 }
             }
         }
         if keys.is_empty() && values.is_empty() {
-            return Err(format!("No fields found using key and value schemas for table: {table}"));
+            return Err(format!(
+                "No fields found using key and value schemas for table: {table}"
+            ));
         }
         let creation_order = creation_order(&keys, &values, value, text_value);
-        Ok(Self { keys, values, creation_order })
+        Ok(Self {
+            keys,
+            values,
+            creation_order,
+        })
     }
 
     /// Every column: keys, then values.
@@ -118,26 +149,47 @@ impl Columns {
 
     /// Every column in the order of CREATE TABLE.
     pub(crate) fn in_creation_order(&self) -> impl Iterator<Item = &Column> + Clone {
-        let at = |index: usize| self.keys.get(index).unwrap_or_else(|| &self.values[index - self.keys.len()]);
+        let at = |index: usize| {
+            self.keys
+                .get(index)
+                .unwrap_or_else(|| &self.values[index - self.keys.len()])
+        };
         self.creation_order.iter().map(move |&index| at(index))
     }
 }
 
 fn refuse_for_text(table: &str, config: &JdbcSinkConfig) -> Result<(), String> {
-    let refused = [("fields.whitelist", !config.fields_whitelist.is_empty()), ("timestamp.fields.list", !config.timestamp_fields.is_empty())];
+    let refused = [
+        ("fields.whitelist", !config.fields_whitelist.is_empty()),
+        ("timestamp.fields.list", !config.timestamp_fields.is_empty()),
+    ];
     if let Some((key, _)) = refused.iter().find(|(_, set)| *set) {
-        return Err(format!("Records for table '{table}' have values of type STRING, which have no fields: {key} cannot be set"));
+        return Err(format!(
+            "Records for table '{table}' have values of type STRING, which have no fields: {key} cannot be set"
+        ));
     }
     if config.pk_mode == PrimaryKeyMode::RecordValue {
-        return Err(format!("PK mode for table '{table}' is RECORD_VALUE, but record values are of type STRING, which has no fields"));
+        return Err(format!(
+            "PK mode for table '{table}' is RECORD_VALUE, but record values are of type STRING, which has no fields"
+        ));
     }
     Ok(())
 }
 
 fn column(config: &JdbcSinkConfig, field: &Field, source: Source, primary: bool) -> Column {
     let number = matches!(field.schema.kind(), Kind::Int64 | Kind::String);
-    let epoch_number = number && config.timestamp_fields.iter().any(|name| **name == *field.name);
-    Column { name: Arc::clone(&field.name), schema: field.schema.clone(), source, primary, epoch_number }
+    let epoch_number = number
+        && config
+            .timestamp_fields
+            .iter()
+            .any(|name| **name == *field.name);
+    Column {
+        name: Arc::clone(&field.name),
+        schema: field.schema.clone(),
+        source,
+        primary,
+        epoch_number,
+    }
 }
 
 fn kafka_keys(table: &str, config: &JdbcSinkConfig) -> Result<Vec<Column>, String> {
@@ -154,38 +206,84 @@ fn kafka_keys(table: &str, config: &JdbcSinkConfig) -> Result<Vec<Column>, Strin
             ));
         }
     };
-    let parts = [(Schema::string(), Source::Topic), (Schema::int32(), Source::Partition), (Schema::int64(), Source::Offset)];
-    Ok(names.into_iter().zip(parts).map(|(name, (schema, source))| Column { name: name.into(), schema, source, primary: true, epoch_number: false }).collect())
+    let parts = [
+        (Schema::string(), Source::Topic),
+        (Schema::int32(), Source::Partition),
+        (Schema::int64(), Source::Offset),
+    ];
+    Ok(names
+        .into_iter()
+        .zip(parts)
+        .map(|(name, (schema, source))| Column {
+            name: name.into(),
+            schema,
+            source,
+            primary: true,
+            epoch_number: false,
+        })
+        .collect())
 }
 
-fn record_keys(table: &str, config: &JdbcSinkConfig, key: Option<&Schema>) -> Result<Vec<Column>, String> {
-    let Some(schema) = key else { return Err(format!("PK mode for table '{table}' is RECORD_KEY, but record key schema is missing")) };
+fn record_keys(
+    table: &str,
+    config: &JdbcSinkConfig,
+    key: Option<&Schema>,
+) -> Result<Vec<Column>, String> {
+    let Some(schema) = key else {
+        return Err(format!(
+            "PK mode for table '{table}' is RECORD_KEY, but record key schema is missing"
+        ));
+    };
     match schema.kind() {
         Kind::Struct => picked(table, config, schema, "key", Source::KeyField),
-        Kind::Array | Kind::Map => Err(format!("Key schema must be primitive type or Struct, but is of type: {}", schema.kind().name())),
+        Kind::Array | Kind::Map => Err(format!(
+            "Key schema must be primitive type or Struct, but is of type: {}",
+            schema.kind().name()
+        )),
         _ => match config.pk_fields.as_slice() {
             [name] => {
-                let field = Field { name: name.as_str().into(), schema: schema.clone() };
+                let field = Field {
+                    name: name.as_str().into(),
+                    schema: schema.clone(),
+                };
                 Ok(vec![column(config, &field, Source::Key, true)])
             }
-            names => {
-                Err(format!("Need exactly one PK column defined since the key schema for records is a primitive type, defined columns are: [{}]", names.join(", ")))
-            }
+            names => Err(format!(
+                "Need exactly one PK column defined since the key schema for records is a primitive type, defined columns are: [{}]",
+                names.join(", ")
+            )),
         },
     }
 }
 
-fn value_keys(table: &str, config: &JdbcSinkConfig, value: Option<&Schema>) -> Result<Vec<Column>, String> {
+fn value_keys(
+    table: &str,
+    config: &JdbcSinkConfig,
+    value: Option<&Schema>,
+) -> Result<Vec<Column>, String> {
     match value {
         Some(schema) => picked(table, config, schema, "value", Source::ValueField),
-        None => Err(format!("PK mode for table '{table}' is RECORD_VALUE, but record value schema is missing")),
+        None => Err(format!(
+            "PK mode for table '{table}' is RECORD_VALUE, but record value schema is missing"
+        )),
     }
 }
 
 /// The fields of `pk.fields`, or all.
-fn picked(table: &str, config: &JdbcSinkConfig, schema: &Schema, part: &str, source: fn(usize) -> Source) -> Result<Vec<Column>, String> {
+fn picked(
+    table: &str,
+    config: &JdbcSinkConfig,
+    schema: &Schema,
+    part: &str,
+    source: fn(usize) -> Source,
+) -> Result<Vec<Column>, String> {
     if config.pk_fields.is_empty() {
-        return Ok(schema.fields().iter().enumerate().map(|(index, field)| column(config, field, source(index), true)).collect());
+        return Ok(schema
+            .fields()
+            .iter()
+            .enumerate()
+            .map(|(index, field)| column(config, field, source(index), true))
+            .collect());
     }
     let mut keys: Vec<Column> = Vec::with_capacity(config.pk_fields.len());
     for name in &config.pk_fields {
@@ -204,11 +302,20 @@ fn picked(table: &str, config: &JdbcSinkConfig, schema: &Schema, part: &str, sou
 }
 
 /// The default Kafka columns, then those of the value's fields in their order, then the rest by name.
-fn creation_order(keys: &[Column], values: &[Column], value: Option<&Schema>, text_value: bool) -> Vec<usize> {
+fn creation_order(
+    keys: &[Column],
+    values: &[Column],
+    value: Option<&Schema>,
+    text_value: bool,
+) -> Vec<usize> {
     let all: Vec<&Column> = keys.iter().chain(values).collect();
     let mut order: Vec<usize> = Vec::with_capacity(all.len());
     let mut add = |name: &str| {
-        if let Some(index) = all.iter().position(|column| *column.name == *name).filter(|index| !order.contains(index)) {
+        if let Some(index) = all
+            .iter()
+            .position(|column| *column.name == *name)
+            .filter(|index| !order.contains(index))
+        {
             order.push(index);
         }
     };
@@ -216,7 +323,11 @@ fn creation_order(keys: &[Column], values: &[Column], value: Option<&Schema>, te
     if text_value {
         values.iter().for_each(|column| add(&column.name));
     }
-    value.map(Schema::fields).unwrap_or_default().iter().for_each(|field| add(&field.name));
+    value
+        .map(Schema::fields)
+        .unwrap_or_default()
+        .iter()
+        .for_each(|field| add(&field.name));
     let mut rest: Vec<&str> = all.iter().map(|column| &*column.name).collect();
     rest.sort_unstable();
     rest.into_iter().for_each(&mut add);
@@ -229,13 +340,31 @@ mod tests {
     use crate::sink::testing::config;
 
     fn schema(names: &[&str]) -> Schema {
-        names.iter().fold(SchemaBuilder::structure(), |builder, name| builder.field(*name, Schema::int32().to_optional())).build_valid()
+        names
+            .iter()
+            .fold(SchemaBuilder::structure(), |builder, name| {
+                builder.field(*name, Schema::int32().to_optional())
+            })
+            .build_valid()
     }
 
-    fn columns(settings: &[(&str, &str)], key: Option<&Schema>, value: Option<&Schema>) -> Result<(String, String, String), String> {
+    fn columns(
+        settings: &[(&str, &str)],
+        key: Option<&Schema>,
+        value: Option<&Schema>,
+    ) -> Result<(String, String, String), String> {
         let columns = Columns::of("t", &config(settings), key, value)?;
-        let names = |columns: &mut dyn Iterator<Item = &Column>| columns.map(|column| column.name.to_string()).collect::<Vec<_>>().join(",");
-        Ok((names(&mut columns.keys.iter()), names(&mut columns.values.iter()), names(&mut columns.in_creation_order())))
+        let names = |columns: &mut dyn Iterator<Item = &Column>| {
+            columns
+                .map(|column| column.name.to_string())
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        Ok((
+            names(&mut columns.keys.iter()),
+            names(&mut columns.values.iter()),
+            names(&mut columns.in_creation_order()),
+        ))
     }
 
     fn ok(keys: &str, values: &str, created: &str) -> Result<(String, String, String), String> {
@@ -247,51 +376,159 @@ mod tests {
         let (key, value) = (schema(&["b", "a"]), schema(&["x", "a", "m"]));
         let (key, value) = (Some(&key), Some(&value));
         assert_eq!(columns(&[], key, value), ok("", "x,a,m", "x,a,m"));
-        assert_eq!(columns(&[("pk.mode", "kafka")], None, value), ok(&KAFKA_COLUMNS.join(","), "x,a,m", &format!("{},x,a,m", KAFKA_COLUMNS.join(","))));
-        assert_eq!(columns(&[("pk.mode", "kafka"), ("pk.fields", "z,y,w")], None, value), ok("z,y,w", "x,a,m", "x,a,m,w,y,z"));
-        assert_eq!(columns(&[("pk.mode", "record_key")], key, value), ok("b,a", "x,m", "x,a,m,b"));
-        assert_eq!(columns(&[("pk.mode", "record_key"), ("pk.fields", "a")], key, value), ok("a", "x,m", "x,a,m"));
-        assert_eq!(columns(&[("pk.mode", "record_key"), ("pk.fields", "nr")], Some(&Schema::int64()), value), ok("nr", "x,a,m", "x,a,m,nr"));
-        assert_eq!(columns(&[("pk.mode", "record_value")], None, value), ok("x,a,m", "", "x,a,m"));
-        assert_eq!(columns(&[("pk.mode", "record_value"), ("pk.fields", "m,x")], None, value), ok("m,x", "a", "x,a,m"));
-        assert_eq!(columns(&[("pk.mode", "record_key"), ("delete.enabled", "true")], key, None), ok("b,a", "", "a,b"));
-        assert_eq!(columns(&[("pk.mode", "record_key")], key, Some(&Schema::string())), ok("b,a", "record_value", "record_value,a,b"));
+        assert_eq!(
+            columns(&[("pk.mode", "kafka")], None, value),
+            ok(
+                &KAFKA_COLUMNS.join(","),
+                "x,a,m",
+                &format!("{},x,a,m", KAFKA_COLUMNS.join(","))
+            )
+        );
+        assert_eq!(
+            columns(&[("pk.mode", "kafka"), ("pk.fields", "z,y,w")], None, value),
+            ok("z,y,w", "x,a,m", "x,a,m,w,y,z")
+        );
+        assert_eq!(
+            columns(&[("pk.mode", "record_key")], key, value),
+            ok("b,a", "x,m", "x,a,m,b")
+        );
+        assert_eq!(
+            columns(&[("pk.mode", "record_key"), ("pk.fields", "a")], key, value),
+            ok("a", "x,m", "x,a,m")
+        );
+        assert_eq!(
+            columns(
+                &[("pk.mode", "record_key"), ("pk.fields", "nr")],
+                Some(&Schema::int64()),
+                value
+            ),
+            ok("nr", "x,a,m", "x,a,m,nr")
+        );
+        assert_eq!(
+            columns(&[("pk.mode", "record_value")], None, value),
+            ok("x,a,m", "", "x,a,m")
+        );
+        assert_eq!(
+            columns(
+                &[("pk.mode", "record_value"), ("pk.fields", "m,x")],
+                None,
+                value
+            ),
+            ok("m,x", "a", "x,a,m")
+        );
+        assert_eq!(
+            columns(
+                &[("pk.mode", "record_key"), ("delete.enabled", "true")],
+                key,
+                None
+            ),
+            ok("b,a", "", "a,b")
+        );
+        assert_eq!(
+            columns(&[("pk.mode", "record_key")], key, Some(&Schema::string())),
+            ok("b,a", "record_value", "record_value,a,b")
+        );
     }
 
     #[test]
     fn the_whitelist_never_removes_keys_and_ignores_unknown_names() {
         let value = schema(&["x", "a", "m"]);
-        assert_eq!(columns(&[("pk.mode", "record_value"), ("pk.fields", "x"), ("fields.whitelist", "m,nope")], None, Some(&value)), ok("x", "m", "x,m"));
+        assert_eq!(
+            columns(
+                &[
+                    ("pk.mode", "record_value"),
+                    ("pk.fields", "x"),
+                    ("fields.whitelist", "m,nope")
+                ],
+                None,
+                Some(&value)
+            ),
+            ok("x", "m", "x,m")
+        );
     }
 
     #[test]
     fn what_does_not_fit_has_javas_text() {
         let value = schema(&["x"]);
-        let error = |settings: &[(&str, &str)], key: Option<&Schema>, value: Option<&Schema>| columns(settings, key, value).expect_err("refused");
+        let error = |settings: &[(&str, &str)], key: Option<&Schema>, value: Option<&Schema>| {
+            columns(settings, key, value).expect_err("refused")
+        };
         assert_eq!(
-            error(&[("pk.mode", "record_value"), ("pk.fields", "zz")], None, Some(&value)),
+            error(
+                &[("pk.mode", "record_value"), ("pk.fields", "zz")],
+                None,
+                Some(&value)
+            ),
             "PK mode for table 't' is RECORD_VALUE with configured PK fields [zz], but record value schema does not contain field: zz"
         );
         assert_eq!(
-            error(&[("pk.mode", "record_key"), ("pk.fields", "nope")], Some(&value), Some(&value)),
+            error(
+                &[("pk.mode", "record_key"), ("pk.fields", "nope")],
+                Some(&value),
+                Some(&value)
+            ),
             "PK mode for table 't' is RECORD_KEY with configured PK fields [nope], but record key schema does not contain field: nope"
         );
         assert_eq!(
-            error(&[("pk.mode", "record_key"), ("pk.fields", "a,b")], Some(&Schema::int64()), Some(&value)),
+            error(
+                &[("pk.mode", "record_key"), ("pk.fields", "a,b")],
+                Some(&Schema::int64()),
+                Some(&value)
+            ),
             "Need exactly one PK column defined since the key schema for records is a primitive type, defined columns are: [a, b]"
         );
-        assert!(error(&[("pk.mode", "kafka"), ("pk.fields", "a,b")], None, Some(&value)).contains("or exactly 3, defined fields are: [a, b]"));
-        assert_eq!(error(&[], None, Some(&schema(&[]))), "No fields found using key and value schemas for table: t");
-        assert!(error(&[("fields.whitelist", "x")], None, Some(&Schema::string())).contains("fields.whitelist"));
-        assert!(error(&[("pk.mode", "record_value")], None, Some(&Schema::string())).contains("STRING"));
+        assert!(
+            error(
+                &[("pk.mode", "kafka"), ("pk.fields", "a,b")],
+                None,
+                Some(&value)
+            )
+            .contains("or exactly 3, defined fields are: [a, b]")
+        );
+        assert_eq!(
+            error(&[], None, Some(&schema(&[]))),
+            "No fields found using key and value schemas for table: t"
+        );
+        assert!(
+            error(&[("fields.whitelist", "x")], None, Some(&Schema::string()))
+                .contains("fields.whitelist")
+        );
+        assert!(
+            error(
+                &[("pk.mode", "record_value")],
+                None,
+                Some(&Schema::string())
+            )
+            .contains("STRING")
+        );
         let same = &[("pk.mode", "record_key"), ("pk.fields", "record_value")];
-        assert!(error(same, Some(&Schema::int64()), Some(&Schema::string())).contains("string.output.value.column.name"));
+        assert!(
+            error(same, Some(&Schema::int64()), Some(&Schema::string()))
+                .contains("string.output.value.column.name")
+        );
     }
 
     #[test]
     fn timestamps_are_named_numbers() {
-        let schema = SchemaBuilder::structure().field("a", Schema::int64()).field("b", Schema::int32()).field("c", Schema::string()).build_valid();
-        let columns = Columns::of("t", &config(&[("timestamp.fields.list", "a,b,c")]), None, Some(&schema)).expect("columns");
-        assert_eq!(columns.values.iter().map(|column| column.epoch_number).collect::<Vec<_>>(), [true, false, true]);
+        let schema = SchemaBuilder::structure()
+            .field("a", Schema::int64())
+            .field("b", Schema::int32())
+            .field("c", Schema::string())
+            .build_valid();
+        let columns = Columns::of(
+            "t",
+            &config(&[("timestamp.fields.list", "a,b,c")]),
+            None,
+            Some(&schema),
+        )
+        .expect("columns");
+        assert_eq!(
+            columns
+                .values
+                .iter()
+                .map(|column| column.epoch_number)
+                .collect::<Vec<_>>(),
+            [true, false, true]
+        );
     }
 }

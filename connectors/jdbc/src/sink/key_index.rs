@@ -18,7 +18,12 @@ impl KeyIndex {
     }
 
     /// The row that was put for this key before, which `same` recognises; `row` takes its place.
-    pub(crate) fn put(&mut self, hash: u64, row: u32, mut same: impl FnMut(u32) -> bool) -> Option<u32> {
+    pub(crate) fn put(
+        &mut self,
+        hash: u64,
+        row: u32,
+        mut same: impl FnMut(u32) -> bool,
+    ) -> Option<u32> {
         let mut at = (hash ^ (hash >> 32)) as usize & self.mask;
         loop {
             match self.slots[at] {
@@ -92,7 +97,10 @@ mod tests {
         for hash in [|key: u32| u64::from(key), |_| 3] {
             let mut index = KeyIndex::default();
             index.reset(keys.len());
-            let before: Vec<_> = (0u32..).zip(keys).map(|(row, key)| index.put(hash(key), row, |other| keys[other as usize] == key)).collect();
+            let before: Vec<_> = (0u32..)
+                .zip(keys)
+                .map(|(row, key)| index.put(hash(key), row, |other| keys[other as usize] == key))
+                .collect();
             assert_eq!(before, [None, None, Some(0), None, Some(1), Some(2)]);
         }
     }

@@ -22,5 +22,9 @@ pub use plugin::JdbcSinkPlugin;
 
 pub(crate) use binder::epoch_number;
 pub(crate) use fields::Column;
+#[cfg(test)]
+pub(crate) use fields::Columns;
+#[cfg(test)]
+pub(crate) use settings::Settings;
 pub(crate) use table_name::TableName;
 pub(crate) use temporal::{WallClock, date_text, time_text, timestamp_text};

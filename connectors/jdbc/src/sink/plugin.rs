@@ -3,7 +3,9 @@
 use std::sync::{Arc, LazyLock};
 
 use millrace_api::config::{ConfigDef, ConfigValue, ConnectConfig as _, Props, RawProps};
-use millrace_api::plugin::{ConnectorContext, PluginInfo, SinkConnector, SinkConnectorPlugin, SinkTask, TaskError};
+use millrace_api::plugin::{
+    ConnectorContext, PluginInfo, SinkConnector, SinkConnectorPlugin, SinkTask, TaskError,
+};
 
 use super::config::{DELETES_NEED_RECORD_KEY, JdbcSinkConfig, PrimaryKeyMode};
 use super::task::JdbcSinkTask;
@@ -16,12 +18,16 @@ const VERSION: &str = "10.9.7";
 #[derive(Debug, Clone, Copy, Default)]
 pub struct JdbcSinkPlugin;
 
-static DEFINITION: LazyLock<Arc<ConfigDef>> = LazyLock::new(|| Arc::new(JdbcSinkConfig::definition().clone()));
+static DEFINITION: LazyLock<Arc<ConfigDef>> =
+    LazyLock::new(|| Arc::new(JdbcSinkConfig::definition().clone()));
 
 #[async_trait::async_trait]
 impl SinkConnectorPlugin for JdbcSinkPlugin {
     fn info(&self) -> &PluginInfo {
-        &PluginInfo { class: "io.confluent.connect.jdbc.JdbcSinkConnector", version: VERSION }
+        &PluginInfo {
+            class: "io.confluent.connect.jdbc.JdbcSinkConnector",
+            version: VERSION,
+        }
     }
 
     fn config(&self) -> Arc<ConfigDef> {
@@ -61,17 +67,32 @@ impl SinkConnectorPlugin for JdbcSinkPlugin {
 
 fn add_error(values: &mut [ConfigValue], key: &str, message: &str) {
     // A key that the connector does not define is about the connection all the same.
-    let at = values.iter().position(|value| value.name == key).or_else(|| values.iter().position(|value| value.name == "connection.url"));
+    let at = values
+        .iter()
+        .position(|value| value.name == key)
+        .or_else(|| {
+            values
+                .iter()
+                .position(|value| value.name == "connection.url")
+        });
     if let Some(at) = at {
         values[at].add_error(message);
     }
 }
 
 async fn try_to_connect(props: &RawProps) -> Result<(), (String, String)> {
-    let in_url = |problem: String| ("connection.url".to_owned(), format!("Could not connect to database. {problem}"));
+    let in_url = |problem: String| {
+        (
+            "connection.url".to_owned(),
+            format!("Could not connect to database. {problem}"),
+        )
+    };
     let config = JdbcSinkConfig::parse_raw(props).map_err(|errors| in_url(errors.to_string()))?;
     if config.quotes().is_none() {
-        return Err(in_url(format!("No matching QuoteMethod found for '{}'", config.quote_identifiers)));
+        return Err(in_url(format!(
+            "No matching QuoteMethod found for '{}'",
+            config.quote_identifiers
+        )));
     }
     let target = match Target::of(&config, &Props::from_raw(props)) {
         Ok(target) => target,
@@ -92,7 +113,8 @@ struct JdbcSinkConnector {
 #[async_trait::async_trait]
 impl SinkConnector for JdbcSinkConnector {
     async fn start(&mut self, _: ConnectorContext, props: &Props) -> Result<(), TaskError> {
-        JdbcSinkConfig::checked(props).map_err(|errors| TaskError::config("jdbc.config", errors.to_string()))?;
+        JdbcSinkConfig::checked(props)
+            .map_err(|errors| TaskError::config("jdbc.config", errors.to_string()))?;
         self.props = Some(props.clone());
         Ok(())
     }

@@ -15,7 +15,9 @@ pub(crate) struct TableName {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TableNameError {
     /// Nothing remained.
-    #[error("Destination table name for topic '{topic}' is empty using the format string '{format}'")]
+    #[error(
+        "Destination table name for topic '{topic}' is empty using the format string '{format}'"
+    )]
     Empty {
         /// The topic.
         topic: String,
@@ -23,7 +25,9 @@ pub(crate) enum TableNameError {
         format: String,
     },
     /// Cannot be read.
-    #[error("'{name}', made from topic '{topic}' by table.name.format, is no table name: {problem}. Dots separate catalog, schema and table; quote the format as \"${{topic}}\" to keep dots in the name")]
+    #[error(
+        "'{name}', made from topic '{topic}' by table.name.format, is no table name: {problem}. Dots separate catalog, schema and table; quote the format as \"${{topic}}\" to keep dots in the name"
+    )]
     Malformed {
         /// What the format gave.
         name: String,
@@ -42,9 +46,16 @@ impl TableName {
     pub(crate) fn of(format: &str, topic: &str) -> Result<Self, TableNameError> {
         let name = format.replace("${topic}", topic);
         if name.is_empty() {
-            return Err(TableNameError::Empty { topic: topic.to_owned(), format: format.to_owned() });
+            return Err(TableNameError::Empty {
+                topic: topic.to_owned(),
+                format: format.to_owned(),
+            });
         }
-        let malformed = |problem| TableNameError::Malformed { name: name.clone(), topic: topic.to_owned(), problem };
+        let malformed = |problem| TableNameError::Malformed {
+            name: name.clone(),
+            topic: topic.to_owned(),
+            problem,
+        };
         let mut parts = split(&name).map_err(malformed)?;
         if parts.iter().any(String::is_empty) {
             return Err(malformed("a part of it is empty"));
@@ -55,7 +66,11 @@ impl TableName {
         if !parts.is_empty() {
             return Err(malformed("it has more than three parts"));
         }
-        Ok(Self { catalog, schema, table })
+        Ok(Self {
+            catalog,
+            schema,
+            table,
+        })
     }
 }
 
@@ -66,7 +81,9 @@ fn split(name: &str) -> Result<Vec<String>, &'static str> {
     loop {
         let after;
         if let Some(quoted) = rest.strip_prefix('"') {
-            let (part, tail) = quoted.split_once('"').ok_or("its closing quote is missing")?;
+            let (part, tail) = quoted
+                .split_once('"')
+                .ok_or("its closing quote is missing")?;
             parts.push(part.to_owned());
             after = tail;
         } else {
@@ -87,7 +104,10 @@ fn split(name: &str) -> Result<Vec<String>, &'static str> {
 mod tests {
     use super::*;
 
-    fn parts(format: &str, topic: &str) -> Result<(Option<String>, Option<String>, String), TableNameError> {
+    fn parts(
+        format: &str,
+        topic: &str,
+    ) -> Result<(Option<String>, Option<String>, String), TableNameError> {
         TableName::of(format, topic).map(|name| (name.catalog, name.schema, name.table))
     }
 
@@ -97,21 +117,52 @@ mod tests {
 
     #[test]
     fn dots_separate_and_quotes_keep_together() {
-        assert_eq!(parts("${topic}", "orders"), Ok((None, None, "orders".into())));
-        assert_eq!(parts("${topic}", "s.orders"), Ok((None, some("s"), "orders".into())));
-        assert_eq!(parts("${topic}", "c.s.orders"), Ok((some("c"), some("s"), "orders".into())));
-        assert_eq!(parts("\"${topic}\"", "c.s.orders"), Ok((None, None, "c.s.orders".into())));
-        assert_eq!(parts("shop.\"${topic}\"", "a.b"), Ok((None, some("shop"), "a.b".into())));
-        assert_eq!(parts("kafka_${topic}_${topic}_${kind}", "x"), Ok((None, None, "kafka_x_x_${kind}".into())));
+        assert_eq!(
+            parts("${topic}", "orders"),
+            Ok((None, None, "orders".into()))
+        );
+        assert_eq!(
+            parts("${topic}", "s.orders"),
+            Ok((None, some("s"), "orders".into()))
+        );
+        assert_eq!(
+            parts("${topic}", "c.s.orders"),
+            Ok((some("c"), some("s"), "orders".into()))
+        );
+        assert_eq!(
+            parts("\"${topic}\"", "c.s.orders"),
+            Ok((None, None, "c.s.orders".into()))
+        );
+        assert_eq!(
+            parts("shop.\"${topic}\"", "a.b"),
+            Ok((None, some("shop"), "a.b".into()))
+        );
+        assert_eq!(
+            parts("kafka_${topic}_${topic}_${kind}", "x"),
+            Ok((None, None, "kafka_x_x_${kind}".into()))
+        );
         assert_eq!(parts("fixed", "x"), Ok((None, None, "fixed".into())));
     }
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for (format, topic) in [("${topic}", "a.b.c.d"), ("${topic}", "a."), ("${topic}", ".a"), ("\"${topic}", "a"), ("\"a\"b", "x"), ("${topic}", "a..b")] {
+        for (format, topic) in [
+            ("${topic}", "a.b.c.d"),
+            ("${topic}", "a."),
+            ("${topic}", ".a"),
+            ("\"${topic}", "a"),
+            ("\"a\"b", "x"),
+            ("${topic}", "a..b"),
+        ] {
             let error = parts(format, topic).expect_err("refused").to_string();
-            assert!(error.contains(topic) && error.contains("table.name.format"), "{error}");
+            assert!(
+                error.contains(topic) && error.contains("table.name.format"),
+                "{error}"
+            );
         }
-        assert!(matches!(parts("${topic}", ""), Err(TableNameError::Empty { .. })));
+        assert!(matches!(
+            parts("${topic}", ""),
+            Err(TableNameError::Empty { .. })
+        ));
     }
 }

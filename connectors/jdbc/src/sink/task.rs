@@ -10,7 +10,7 @@ use millrace_api::plugin::{DataError, SinkBatch, SinkTask, SinkTaskContext, Task
 use tokio::time::Instant;
 
 use super::config::JdbcSinkConfig;
-use super::isolate::{Isolated, is_refusal, write_to_first_bad};
+use super::isolate::{Search, is_refusal};
 use super::settings::Settings;
 use super::writer::{DdlCommit, Failure, Writer};
 use crate::postgres::{ErrorClass, ServerError, Session, Target};
@@ -46,8 +46,11 @@ struct Running {
 #[async_trait::async_trait]
 impl SinkTask for JdbcSinkTask {
     async fn start(&mut self, context: SinkTaskContext, props: &Props) -> Result<(), TaskError> {
-        let config = JdbcSinkConfig::checked(props).map_err(|errors| TaskError::config("jdbc.config", errors.to_string()))?;
-        let target = Target::of(&config, props).map_err(|(key, message)| TaskError::config("jdbc.config", format!("{key}: {message}")))?;
+        let config = JdbcSinkConfig::checked(props)
+            .map_err(|errors| TaskError::config("jdbc.config", errors.to_string()))?;
+        let target = Target::of(&config, props).map_err(|(key, message)| {
+            TaskError::config("jdbc.config", format!("{key}: {message}"))
+        })?;
         let settings = Arc::new(Settings::new(Arc::clone(&context.id.connector), config));
         // Connects with the first batch, as in Java: an idle sink does not need its database.
         self.running = Some(Running {
@@ -66,7 +69,10 @@ impl SinkTask for JdbcSinkTask {
     async fn put(&mut self, batch: &SinkBatch) -> Result<(), TaskError> {
         match &mut self.running {
             Some(running) => running.put(&batch.records).await,
-            None => Err(TaskError::fatal("jdbc.not-started", "the task was not started")),
+            None => Err(TaskError::fatal(
+                "jdbc.not-started",
+                "the task was not started",
+            )),
         }
     }
 
@@ -83,7 +89,11 @@ impl Running {
         if let Some(at) = self.retry_at.take() {
             self.pause_until(at).await?;
         }
-        let mut pending: Vec<u32> = (0u32..).zip(records).filter(|(_, record)| !self.is_done(record)).map(|(number, _)| number).collect();
+        let mut pending: Vec<u32> = (0u32..)
+            .zip(records)
+            .filter(|(_, record)| !self.is_done(record))
+            .map(|(number, _)| number)
+            .collect();
         let mut durable = Vec::new();
         let outcome = self.deliver(records, &mut pending, &mut durable).await;
         match outcome {
@@ -93,7 +103,11 @@ impl Running {
                 Ok(())
             }
             Err(error) => {
-                self.done.extend(durable.iter().map(|&number| coordinates(&records[number as usize])));
+                self.done.extend(
+                    durable
+                        .iter()
+                        .map(|&number| coordinates(&records[number as usize])),
+                );
                 Err(error)
             }
         }
@@ -104,7 +118,12 @@ impl Running {
     }
 
     /// Writes what is pending, whatever it takes short of another `put`.
-    async fn deliver(&mut self, records: &[SinkRecord], pending: &mut Vec<u32>, durable: &mut Vec<u32>) -> Result<(), TaskError> {
+    async fn deliver(
+        &mut self,
+        records: &[SinkRecord],
+        pending: &mut Vec<u32>,
+        durable: &mut Vec<u32>,
+    ) -> Result<(), TaskError> {
         let mut looked_again = false;
         loop {
             let failure = match self.attempt(records, pending, durable).await {
@@ -123,7 +142,17 @@ impl Running {
                     looked_again = true;
                     self.writer.forget_tables();
                 }
-                failure if is_refusal(&failure) => return self.refused(records, pending, durable, failure, at_commit).await,
+                failure if is_refusal(&failure) => {
+                    return self
+                        .refused(
+                            records,
+                            std::mem::take(pending),
+                            durable,
+                            failure,
+                            at_commit,
+                        )
+                        .await;
+                }
                 Failure::Server(error) => return Err(self.retry(&error)),
                 Failure::Table(message) => return Err(table_error(message)),
             }
@@ -131,13 +160,20 @@ impl Running {
     }
 
     /// One transaction for everything.
-    async fn attempt(&mut self, records: &[SinkRecord], pending: &[u32], durable: &mut Vec<u32>) -> Result<(), Failure> {
+    async fn attempt(
+        &mut self,
+        records: &[SinkRecord],
+        pending: &[u32],
+        durable: &mut Vec<u32>,
+    ) -> Result<(), Failure> {
         if pending.is_empty() {
             return Ok(());
         }
         let mut session = self.begin().await?;
         let outcome = async {
-            self.writer.write(&mut session, records, pending, DdlCommit::AtOnce(durable)).await?;
+            self.writer
+                .write(&mut session, records, pending, DdlCommit::AtOnce(durable))
+                .await?;
             session.commit().await.map_err(Failure::from)
         }
         .await;
@@ -173,10 +209,14 @@ impl Running {
                 Err(problem) => problem,
             };
             if attempt >= config.connection_attempts {
-                return Err(TaskError::fatal("jdbc.connect", format!("Could not connect to the database in {attempt} attempt(s): {problem}")));
+                return Err(TaskError::fatal(
+                    "jdbc.connect",
+                    format!("Could not connect to the database in {attempt} attempt(s): {problem}"),
+                ));
             }
             tracing::warn!(connector = %self.settings.connector, attempt, problem, "cannot connect; trying again");
-            let backoff = Duration::from_millis(u64::try_from(config.connection_backoff_ms).unwrap_or(0));
+            let backoff =
+                Duration::from_millis(u64::try_from(config.connection_backoff_ms).unwrap_or(0));
             self.pause_until(Instant::now() + backoff).await?;
             attempt += 1;
         }
@@ -197,29 +237,32 @@ impl Running {
     async fn refused(
         &mut self,
         records: &[SinkRecord],
-        pending: &mut Vec<u32>,
+        pending: Vec<u32>,
         durable: &mut Vec<u32>,
         failure: Failure,
-        mut deferred: bool,
+        deferred: bool,
     ) -> Result<(), TaskError> {
         let reporter = self.context.reporter.clone();
         match (&reporter, failure) {
             (None, Failure::Table(message)) => return Err(table_error(message)),
-            (None, Failure::Server(error)) if self.retries_left > 0 => return Err(self.retry(&error)),
+            (None, Failure::Server(error)) if self.retries_left > 0 => {
+                return Err(self.retry(&error));
+            }
             (_, failure) => self.log_refusal(&failure),
         }
-        let mut step = pending.len().div_ceil(2);
-        while !pending.is_empty() {
+        let mut search = Search::new(pending, deferred, reporter.is_some());
+        while !search.pending.is_empty() {
             let mut session = match self.session.take() {
                 Some(session) => session,
                 None => self.connect().await?,
             };
-            let outcome =
-                write_to_first_bad(&mut session, &mut self.writer, records, pending, durable, &mut step, &mut deferred, reporter.is_some()).await;
+            let outcome = search
+                .next_bad(&mut session, &mut self.writer, records, durable)
+                .await;
             self.session = Some(session);
-            let (number, failure) = match outcome {
-                Ok(Isolated::Done) => return Ok(()),
-                Ok(Isolated::Bad { record, failure }) => (record, failure),
+            let bad = match outcome {
+                Ok(None) => return Ok(()),
+                Ok(Some(bad)) => bad,
                 Err(failure) => {
                     self.roll_back().await;
                     return Err(match failure {
@@ -229,15 +272,14 @@ impl Running {
                     });
                 }
             };
-            let record = &records[number as usize];
-            let (class, message) = self.name_bad(record, &failure);
+            let record = &records[bad.record as usize];
+            let (class, message) = self.name_bad(record, &bad.failure);
             let Some(reporter) = &reporter else {
-                return Err(TaskError::fatal("jdbc.record.refused", message).with_source(source(failure, class)));
+                return Err(TaskError::fatal("jdbc.record.refused", message)
+                    .with_source(source(bad.failure, class)));
             };
-            pending.remove(0);
-            durable.push(number);
+            durable.push(bad.record);
             reporter.report(record, DataError::new(message).with_java_class(class))?;
-            step = 1;
         }
         Ok(())
     }
@@ -268,7 +310,11 @@ impl Running {
     }
 
     fn text_of(&self, error: &ServerError) -> String {
-        if self.settings.config.trim_sensitive_log { error.trimmed() } else { error.message() }
+        if self.settings.config.trim_sensitive_log {
+            error.trimmed()
+        } else {
+            error.message()
+        }
     }
 
     fn log_refusal(&self, failure: &Failure) {
@@ -290,12 +336,25 @@ impl Running {
         let text = self.text_of(error);
         if self.retries_left <= 0 {
             let retries = self.settings.config.max_retries;
-            return TaskError::fatal("jdbc.retries-exhausted", format!("The batch could not be written in {retries} retries (max.retries): {text}"));
+            return TaskError::fatal(
+                "jdbc.retries-exhausted",
+                format!(
+                    "The batch could not be written in {retries} retries (max.retries): {text}"
+                ),
+            );
         }
         self.retries_left -= 1;
-        let backoff = Duration::from_millis(u64::try_from(self.settings.config.retry_backoff_ms).unwrap_or(0));
+        let backoff = Duration::from_millis(
+            u64::try_from(self.settings.config.retry_backoff_ms).unwrap_or(0),
+        );
         self.retry_at = Some(Instant::now() + backoff);
-        TaskError::retriable("jdbc.retry", format!("The batch could not be written, {} retries left: {text}", self.retries_left))
+        TaskError::retriable(
+            "jdbc.retry",
+            format!(
+                "The batch could not be written, {} retries left: {text}",
+                self.retries_left
+            ),
+        )
     }
 
     /// Waits, but not longer than the task lives.
@@ -308,7 +367,11 @@ impl Running {
 }
 
 fn coordinates(record: &SinkRecord) -> Coordinates {
-    (Arc::clone(&record.original_topic), record.original_partition, record.offset)
+    (
+        Arc::clone(&record.original_topic),
+        record.original_partition,
+        record.offset,
+    )
 }
 
 fn table_error(message: String) -> TaskError {

@@ -33,26 +33,38 @@ impl WallClock {
     pub(crate) fn date(&self, epoch_days: i64) -> i32 {
         let seconds = epoch_days * 86_400;
         let local = (seconds + i64::from(self.date_zone.offset_at(seconds))).div_euclid(86_400);
-        self.named_day(local).and_then(|day| i32::try_from(day - PG_EPOCH_DAYS).ok()).unwrap_or(DATE_OUT_OF_RANGE)
+        self.named_day(local)
+            .and_then(|day| i32::try_from(day - PG_EPOCH_DAYS).ok())
+            .unwrap_or(DATE_OUT_OF_RANGE)
     }
 
     /// Microseconds since midnight for a `Time`, which Java sees as a moment of 1970-01-01 UTC.
     pub(crate) fn time(&self, millis_of_day: i64) -> i64 {
         let offset = i64::from(self.zone.offset_at(millis_of_day.div_euclid(1000)));
-        (millis_of_day.wrapping_mul(1000)).wrapping_add(offset * 1_000_000).rem_euclid(MICROS_PER_DAY)
+        (millis_of_day.wrapping_mul(1000))
+            .wrapping_add(offset * 1_000_000)
+            .rem_euclid(MICROS_PER_DAY)
     }
 
     /// Microseconds since 2000-01-01 for a moment in microseconds since 1970-01-01 UTC.
     pub(crate) fn timestamp(&self, epoch_micros: Option<i64>) -> i64 {
-        epoch_micros.and_then(|micros| self.local_micros(micros)).unwrap_or(TIMESTAMP_OUT_OF_RANGE)
+        epoch_micros
+            .and_then(|micros| self.local_micros(micros))
+            .unwrap_or(TIMESTAMP_OUT_OF_RANGE)
     }
 
     fn local_micros(&self, epoch_micros: i64) -> Option<i64> {
         let offset = self.zone.offset_at(epoch_micros.div_euclid(1_000_000));
         let local = epoch_micros.checked_add(i64::from(offset) * 1_000_000)?;
         let day = local.div_euclid(MICROS_PER_DAY);
-        let named = if day < CUTOVER { self.named_day(day)? } else { day };
-        (named - PG_EPOCH_DAYS).checked_mul(MICROS_PER_DAY)?.checked_add(local.rem_euclid(MICROS_PER_DAY))
+        let named = if day < CUTOVER {
+            self.named_day(day)?
+        } else {
+            day
+        };
+        (named - PG_EPOCH_DAYS)
+            .checked_mul(MICROS_PER_DAY)?
+            .checked_add(local.rem_euclid(MICROS_PER_DAY))
     }
 
     /// The proleptic Gregorian day that has the name which the calendar gives to `day`; `None` when there is no such day (29 February 1500).
@@ -71,7 +83,11 @@ fn julian(epoch_day: i64) -> (i64, i64, i64) {
     let d = (4 * c + 3).div_euclid(1461);
     let e = c - (1461 * d).div_euclid(4);
     let m = (5 * e + 2) / 153;
-    (d - 4800 + m / 10, m + 3 - 12 * (m / 10), e - (153 * m + 2) / 5 + 1)
+    (
+        d - 4800 + m / 10,
+        m + 3 - 12 * (m / 10),
+        e - (153 * m + 2) / 5 + 1,
+    )
 }
 
 /// Days since the epoch of a proleptic Gregorian date.
@@ -88,11 +104,16 @@ pub(crate) fn civil_from_days(epoch_day: i64) -> (i64, i64, i64) {
     let shifted = epoch_day + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let m = (5 * day_of_year + 2) / 153;
     let month = if m < 10 { m + 3 } else { m - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day_of_year - (153 * m + 2) / 5 + 1)
+    (
+        year_of_era + era * 400 + i64::from(month <= 2),
+        month,
+        day_of_year - (153 * m + 2) / 5 + 1,
+    )
 }
 
 fn days_of_month(year: i64, month: i64) -> i64 {
@@ -108,7 +129,11 @@ fn days_of_month(year: i64, month: i64) -> i64 {
 /// `2024-01-02`, with the era as PostgreSQL writes it. `pg_days`: days since 2000-01-01.
 pub(crate) fn date_text(pg_days: i32) -> String {
     let (year, month, day) = civil_from_days(i64::from(pg_days) + PG_EPOCH_DAYS);
-    if year > 0 { format!("{year:04}-{month:02}-{day:02}") } else { format!("{:04}-{month:02}-{day:02} BC", 1 - year) }
+    if year > 0 {
+        format!("{year:04}-{month:02}-{day:02}")
+    } else {
+        format!("{:04}-{month:02}-{day:02} BC", 1 - year)
+    }
 }
 
 /// `03:04:05.678`, milliseconds with three digits, microseconds only when there are some.
@@ -150,7 +175,11 @@ mod tests {
     use super::*;
 
     fn clock(zone: &str, date_zone: &str, calendar: CalendarSystem) -> WallClock {
-        WallClock { zone: Zone::parse(zone).expect("zone"), date_zone: Zone::parse(date_zone).expect("zone"), calendar }
+        WallClock {
+            zone: Zone::parse(zone).expect("zone"),
+            date_zone: Zone::parse(date_zone).expect("zone"),
+            calendar,
+        }
     }
 
     fn shown(clock: &WallClock, epoch_millis: i64) -> String {
@@ -159,7 +188,11 @@ mod tests {
 
     #[test]
     fn wall_clock_times_of_a_zone() {
-        let ny = clock("America/New_York", "America/New_York", CalendarSystem::Legacy);
+        let ny = clock(
+            "America/New_York",
+            "America/New_York",
+            CalendarSystem::Legacy,
+        );
         assert_eq!(date_text(ny.date(19_675)), "2023-11-13");
         assert_eq!(date_text(ny.date(0)), "1969-12-31");
         assert_eq!(time_text(ny.time(3_600_000)), "20:00:00.000");
@@ -180,7 +213,10 @@ mod tests {
         assert_eq!(date_text(legacy.date(CUTOVER)), "1582-10-15");
         assert_eq!(date_text(legacy.date(CUTOVER - 1)), "1582-10-04");
         assert_eq!(date_text(proleptic.date(CUTOVER - 1)), "1582-10-14");
-        assert_eq!(shown(&legacy, (CUTOVER - 1) * 86_400_000), "1582-10-04 00:00:00.000");
+        assert_eq!(
+            shown(&legacy, (CUTOVER - 1) * 86_400_000),
+            "1582-10-04 00:00:00.000"
+        );
         // 29 February 1500 exists only in the Julian calendar.
         assert_eq!(legacy.date(days_from_civil(1500, 3, 10)), DATE_OUT_OF_RANGE);
     }
@@ -190,7 +226,10 @@ mod tests {
         let utc = clock("UTC", "UTC", CalendarSystem::ProlepticGregorian);
         assert_eq!(utc.timestamp(None), TIMESTAMP_OUT_OF_RANGE);
         assert_eq!(utc.timestamp(Some(i64::MIN)), TIMESTAMP_OUT_OF_RANGE);
-        assert_eq!(date_text(utc.date(days_from_civil(0, 12, 31))), "0001-12-31 BC");
+        assert_eq!(
+            date_text(utc.date(days_from_civil(0, 12, 31))),
+            "0001-12-31 BC"
+        );
     }
 
     #[test]

@@ -20,7 +20,14 @@ pub(crate) fn config(settings: &[(&str, &str)]) -> JdbcSinkConfig {
 /// A record of partition 0 whose timestamp is 1700000000000 and its offset.
 pub(crate) fn record(topic: &str, offset: i64, key: Data, value: Data) -> SinkRecord {
     SinkRecord {
-        record: Record { topic: topic.into(), partition: Some(0), timestamp: Some(1_700_000_000_000 + offset), key, value, headers: Headers::default() },
+        record: Record {
+            topic: topic.into(),
+            partition: Some(0),
+            timestamp: Some(1_700_000_000_000 + offset),
+            key,
+            value,
+            headers: Headers::default(),
+        },
         original_topic: topic.into(),
         original_partition: 0,
         offset,
@@ -30,5 +37,8 @@ pub(crate) fn record(topic: &str, offset: i64, key: Data, value: Data) -> SinkRe
 
 /// `{id: INT32, note: STRING?}`
 pub(crate) fn row_schema() -> Schema {
-    SchemaBuilder::structure().field("id", Schema::int32()).field("note", Schema::string().to_optional()).build_valid()
+    SchemaBuilder::structure()
+        .field("id", Schema::int32())
+        .field("note", Schema::string().to_optional())
+        .build_valid()
 }

@@ -17,7 +17,10 @@ use super::plan::{Plan, Purpose};
 use super::record_check::check;
 use super::settings::Settings;
 use super::table_name::TableName;
-use crate::postgres::{ArrayBuffer, DdlStyle, Element, ErrorClass, Relation, ServerError, Session, TableDefinition, TableId, TableKind, alter_table, create_table};
+use crate::postgres::{
+    ArrayBuffer, Element, ErrorClass, Relation, ServerError, Session, TableDefinition, TableId,
+    TableKind, alter_table, create_table,
+};
 
 /// Parameters of one statement are kept below this, so that wide rows do not add up to more than the server takes.
 const STATEMENT_BYTES: usize = 16 << 20;
@@ -83,7 +86,10 @@ struct Buffer {
 impl Buffer {
     fn reset(&mut self) {
         let rows = std::mem::take(&mut self.rows);
-        *self = Self { rows, ..Self::default() };
+        *self = Self {
+            rows,
+            ..Self::default()
+        };
         self.rows.clear();
     }
 }
@@ -147,9 +153,15 @@ impl Writer {
         self.changed.clear();
     }
 
-    /// The transaction was rolled back, wholly or in part: DDL in it never happened.
+    /// The transaction was rolled back: DDL in it never happened.
     pub(crate) fn rolled_back(&mut self) {
-        for table in self.changed.drain(..) {
+        self.part_rolled_back();
+        self.changed.clear();
+    }
+
+    /// A part of the transaction was rolled back, perhaps with DDL: tables are looked at again.
+    pub(crate) fn part_rolled_back(&mut self) {
+        for &table in &self.changed {
             self.tables[table].forget();
         }
     }
@@ -163,7 +175,13 @@ impl Writer {
     ///
     /// # Errors
     /// Some of them may have been written then; the transaction has to be rolled back.
-    pub(crate) async fn write(&mut self, session: &mut Session, records: &[SinkRecord], chosen: &[u32], mut ddl: DdlCommit<'_>) -> Result<(), Failure> {
+    pub(crate) async fn write(
+        &mut self,
+        session: &mut Session,
+        records: &[SinkRecord],
+        chosen: &[u32],
+        mut ddl: DdlCommit<'_>,
+    ) -> Result<(), Failure> {
         for table in self.touched.drain(..) {
             self.tables[table].buffer.reset();
         }
@@ -171,17 +189,24 @@ impl Writer {
         for &number in chosen {
             let record = &records[number as usize];
             let table = self.table_of(session, &record.record.topic)?;
-            check(&self.settings.connector, &self.settings.config, record).map_err(|message| Failure::connect("jdbc.record.invalid", message))?;
+            check(&self.settings.connector, &self.settings.config, record)
+                .map_err(|message| Failure::connect("jdbc.record.invalid", message))?;
             let delete = self.settings.config.delete_enabled && record.record.value.value.is_null();
             if !self.fits(table, record, delete) {
-                self.change_schema(session, records, table, record, delete, &mut ddl).await?;
+                self.change_schema(session, records, table, record, delete, &mut ddl)
+                    .await?;
             }
             let buffer = &mut self.tables[table].buffer;
             if delete && buffer.no_table {
                 self.sent.push(number);
                 continue;
             }
-            buffer.rows.push(Row { record: number, delete, superseded: false, deleted_before: false });
+            buffer.rows.push(Row {
+                record: number,
+                delete,
+                superseded: false,
+                deleted_before: false,
+            });
             buffer.deletes += usize::from(delete);
             if buffer.rows.len() >= self.settings.batch_size {
                 self.flush(session, records, table).await?;
@@ -210,12 +235,21 @@ impl Writer {
     }
 
     fn new_topic(&mut self, session: &Session, topic: &Arc<str>) -> Result<usize, Failure> {
-        let name = TableName::of(&self.settings.config.table_name_format, topic).map_err(|error| Failure::connect("jdbc.table.name", error.to_string()))?;
-        let id = session.table_id(&name, self.settings.quoting).map_err(|error| Failure::Table(error.to_string()))?;
+        let name = TableName::of(&self.settings.config.table_name_format, topic)
+            .map_err(|error| Failure::connect("jdbc.table.name", error.to_string()))?;
+        let id = session
+            .table_id(&name, self.settings.quoting)
+            .map_err(|error| Failure::Table(error.to_string()))?;
         let table = match self.tables.iter().position(|table| table.id == id) {
             Some(table) => table,
             None => {
-                self.tables.push(Table { name, id, definition: None, plans: HashMap::new(), buffer: Buffer::default() });
+                self.tables.push(Table {
+                    name,
+                    id,
+                    definition: None,
+                    plans: HashMap::new(),
+                    buffer: Buffer::default(),
+                });
                 self.tables.len() - 1
             }
         };
@@ -234,7 +268,9 @@ impl Writer {
             return buffer.delete.is_some() || buffer.no_table;
         }
         // Inserts are not folded, so a write after a delete has to wait for it.
-        buffer.write.is_some() && buffer.value == record.record.value.schema && !(buffer.deletes > 0 && self.settings.config.insert_mode == InsertMode::Insert)
+        buffer.write.is_some()
+            && buffer.value == record.record.value.schema
+            && !(buffer.deletes > 0 && self.settings.config.insert_mode == InsertMode::Insert)
     }
 
     /// Sends what waits and finds the plan for `record`.
@@ -256,7 +292,8 @@ impl Writer {
         }
         let buffer = &mut self.tables[table].buffer;
         if buffer.key != key {
-            (buffer.write, buffer.delete, buffer.value, buffer.no_table) = (None, None, None, false);
+            (buffer.write, buffer.delete, buffer.value, buffer.no_table) =
+                (None, None, None, false);
             buffer.key.clone_from(&key);
         }
         if delete {
@@ -268,7 +305,9 @@ impl Writer {
             }
         } else {
             let value = record.record.value.schema.clone();
-            let plan = self.write_plan(session, table, key, value.clone(), ddl).await?;
+            let plan = self
+                .write_plan(session, table, key, value.clone(), ddl)
+                .await?;
             let buffer = &mut self.tables[table].buffer;
             (buffer.write, buffer.value, buffer.no_table) = (Some(plan), value, false);
         }
@@ -284,30 +323,66 @@ impl Writer {
         value: Option<Schema>,
         ddl: &mut DdlCommit<'_>,
     ) -> Result<Arc<Plan>, Failure> {
-        let plan_key = (key.as_ref().map(Schema::id), value.as_ref().map(Schema::id), false);
+        let plan_key = (
+            key.as_ref().map(Schema::id),
+            value.as_ref().map(Schema::id),
+            false,
+        );
         if let Some(plan) = self.tables[table].plans.get(&plan_key) {
             return Ok(Arc::clone(plan));
         }
         let columns = self.columns(table, key.as_ref(), value.as_ref())?;
         let definition = self.create_or_alter(session, table, &columns, ddl).await?;
-        self.plan(table, plan_key, &definition, &columns, Purpose::Write, [key, value])
+        self.plan(
+            table,
+            plan_key,
+            &definition,
+            &columns,
+            Purpose::Write,
+            [key, value],
+        )
     }
 
     /// How to delete by keys of this schema; `None` when there is no table.
-    async fn delete_plan(&mut self, session: &mut Session, table: usize, key: Option<Schema>) -> Result<Option<Arc<Plan>>, Failure> {
+    async fn delete_plan(
+        &mut self,
+        session: &mut Session,
+        table: usize,
+        key: Option<Schema>,
+    ) -> Result<Option<Arc<Plan>>, Failure> {
         let plan_key = (key.as_ref().map(Schema::id), None, true);
         if let Some(plan) = self.tables[table].plans.get(&plan_key) {
             return Ok(Some(Arc::clone(plan)));
         }
         let columns = self.columns(table, key.as_ref(), None)?;
         match self.definition(session, table).await? {
-            Some(definition) => self.plan(table, plan_key, &definition, &columns, Purpose::Delete, [key, None]).map(Some),
+            Some(definition) => self
+                .plan(
+                    table,
+                    plan_key,
+                    &definition,
+                    &columns,
+                    Purpose::Delete,
+                    [key, None],
+                )
+                .map(Some),
             None => Ok(None),
         }
     }
 
-    fn columns(&self, table: usize, key: Option<&Schema>, value: Option<&Schema>) -> Result<Columns, Failure> {
-        Columns::of(&self.tables[table].name.table, &self.settings.config, key, value).map_err(|message| Failure::connect("jdbc.fields", message))
+    fn columns(
+        &self,
+        table: usize,
+        key: Option<&Schema>,
+        value: Option<&Schema>,
+    ) -> Result<Columns, Failure> {
+        Columns::of(
+            &self.tables[table].name.table,
+            &self.settings.config,
+            key,
+            value,
+        )
+        .map_err(|message| Failure::connect("jdbc.fields", message))
     }
 
     fn plan(
@@ -320,8 +395,15 @@ impl Writer {
         schemas: [Option<Schema>; 2],
     ) -> Result<Arc<Plan>, Failure> {
         let table = &mut self.tables[table];
-        let plan = Plan::new(&self.settings, &table.id, definition, columns, purpose, schemas)
-            .map_err(|error| Failure::connect("jdbc.statement", error.to_string()))?;
+        let plan = Plan::new(
+            &self.settings,
+            &table.id,
+            definition,
+            columns,
+            purpose,
+            schemas,
+        )
+        .map_err(|error| Failure::connect("jdbc.statement", error.to_string()))?;
         if table.plans.len() >= PLANS {
             table.plans.clear();
         }
@@ -331,16 +413,25 @@ impl Writer {
     }
 
     /// What the table looks like; `None` when it is missing. A relation that cannot be a target is an error.
-    async fn definition(&mut self, session: &mut Session, table: usize) -> Result<Option<Arc<TableDefinition>>, Failure> {
+    async fn definition(
+        &mut self,
+        session: &mut Session,
+        table: usize,
+    ) -> Result<Option<Arc<TableDefinition>>, Failure> {
         if let Some(definition) = &self.tables[table].definition {
             return Ok(Some(Arc::clone(definition)));
         }
         let id = &self.tables[table].id;
         match session.relation(id).await? {
             Relation::Missing => Ok(None),
-            Relation::Unusable => Err(Failure::Table(format!("{id} is neither a table nor a view; rows cannot be written to it"))),
+            Relation::Unusable => Err(Failure::Table(format!(
+                "{id} is neither a table nor a view; rows cannot be written to it"
+            ))),
             Relation::Found(found) if !self.settings.accepts(found.kind) => {
-                Err(Failure::Table(format!("{id} is a {0}, which table.types does not name; add {0} to table.types to write to it", found.kind.jdbc_name())))
+                Err(Failure::Table(format!(
+                    "{id} is a {0}, which table.types does not name; add {0} to table.types to write to it",
+                    found.kind.jdbc_name()
+                )))
             }
             Relation::Found(found) => {
                 let found = Arc::new(found);
@@ -360,14 +451,17 @@ impl Writer {
     ) -> Result<Arc<TableDefinition>, Failure> {
         let settings = Arc::clone(&self.settings);
         let config = &settings.config;
-        let style = DdlStyle { quoting: settings.quoting, clock: &settings.clock, nanos: settings.nanos, generic: config.generic_dialect() };
-        let connect = |error: crate::postgres::DdlError| Failure::connect("jdbc.ddl", error.to_string());
+        let style = settings.ddl_style();
+        let connect =
+            |error: crate::postgres::DdlError| Failure::connect("jdbc.ddl", error.to_string());
         let mut attempts = 0;
         loop {
             let id = self.tables[table].id.clone();
             let Some(definition) = self.definition(session, table).await? else {
                 if !config.auto_create {
-                    return Err(Failure::Table(format!("Table {id} is missing and auto-creation is disabled")));
+                    return Err(Failure::Table(format!(
+                        "Table {id} is missing and auto-creation is disabled"
+                    )));
                 }
                 let sql = create_table(style, &id, columns.in_creation_order()).map_err(connect)?;
                 if let Err(error) = self.run_ddl(session, table, sql, ddl).await? {
@@ -378,28 +472,56 @@ impl Writer {
                 }
                 continue;
             };
-            let missing: Vec<&Column> = columns.all().filter(|column| definition.column(&settings.quoting.stored(&column.name)).is_none()).collect();
+            let missing: Vec<&Column> = columns
+                .all()
+                .filter(|column| {
+                    definition
+                        .column(&settings.quoting.stored(&column.name))
+                        .is_none()
+                })
+                .collect();
             if missing.is_empty() {
                 return Ok(definition);
             }
-            let listed = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let listed = missing
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ");
             let kind = definition.kind;
             if kind != TableKind::Table {
-                return Err(Failure::Table(format!("{} {id} is missing fields ([{listed}]) and ALTER {} is unsupported", kind.capitalized(), kind.jdbc_name())));
+                return Err(Failure::Table(format!(
+                    "{} {id} is missing fields ([{listed}]) and ALTER {} is unsupported",
+                    kind.capitalized(),
+                    kind.jdbc_name()
+                )));
             }
-            let has_default = |column: &Column| column.schema.default().is_some_and(|value| !value.is_null());
-            if let Some(required) = missing.iter().find(|column| !column.nullable() && !has_default(column)) {
+            let has_default = |column: &Column| {
+                column
+                    .schema
+                    .default()
+                    .is_some_and(|value| !value.is_null())
+            };
+            if let Some(required) = missing
+                .iter()
+                .find(|column| !column.nullable() && !has_default(column))
+            {
                 return Err(Failure::Table(format!(
                     "Cannot ALTER {id} to add missing field {required}, as the field is not optional and does not have a default value"
                 )));
             }
             if !config.auto_evolve {
-                return Err(Failure::Table(format!("Table {id} is missing fields ([{listed}]) and auto-evolution is disabled")));
+                return Err(Failure::Table(format!(
+                    "Table {id} is missing fields ([{listed}]) and auto-evolution is disabled"
+                )));
             }
             let sql = alter_table(style, &id, missing.iter().copied()).map_err(connect)?;
             if let Err(error) = self.run_ddl(session, table, sql, ddl).await? {
                 if attempts >= config.max_retries {
-                    return Err(Failure::Table(format!("Failed to amend {id} to add missing fields [{listed}]: {}", error.message())));
+                    return Err(Failure::Table(format!(
+                        "Failed to amend {id} to add missing fields [{listed}]: {}",
+                        error.message()
+                    )));
                 }
                 attempts += 1;
             }
@@ -407,14 +529,22 @@ impl Writer {
     }
 
     /// Runs DDL under a savepoint. The inner error is a refusal after which the transaction goes on as if nothing had been tried.
-    async fn run_ddl(&mut self, session: &mut Session, table: usize, sql: String, ddl: &mut DdlCommit<'_>) -> Result<Result<(), ServerError>, Failure> {
+    async fn run_ddl(
+        &mut self,
+        session: &mut Session,
+        table: usize,
+        sql: String,
+        ddl: &mut DdlCommit<'_>,
+    ) -> Result<Result<(), ServerError>, Failure> {
         tracing::info!(connector = %self.settings.connector, %sql, "changing the database's structure");
         self.tables[table].forget();
         session.control("SAVEPOINT millrace_ddl").await?;
         match session.define(sql).await {
             Ok(()) => session.control("RELEASE SAVEPOINT millrace_ddl").await?,
             Err(error) if matches!(error.class(), ErrorClass::Refused | ErrorClass::Stale) => {
-                session.control("ROLLBACK TO SAVEPOINT millrace_ddl; RELEASE SAVEPOINT millrace_ddl").await?;
+                session
+                    .control("ROLLBACK TO SAVEPOINT millrace_ddl; RELEASE SAVEPOINT millrace_ddl")
+                    .await?;
                 return Ok(Err(error));
             }
             Err(error) => return Err(error.into()),
@@ -432,22 +562,37 @@ impl Writer {
     }
 
     /// Sends the rows of a table that wait.
-    async fn flush(&mut self, session: &mut Session, records: &[SinkRecord], table: usize) -> Result<(), Failure> {
+    async fn flush(
+        &mut self,
+        session: &mut Session,
+        records: &[SinkRecord],
+        table: usize,
+    ) -> Result<(), Failure> {
         if self.tables[table].buffer.rows.is_empty() {
             return Ok(());
         }
         let mut rows = std::mem::take(&mut self.tables[table].buffer.rows);
         self.tables[table].buffer.deletes = 0;
-        let (write, delete) = (self.tables[table].buffer.write.clone(), self.tables[table].buffer.delete.clone());
+        let (write, delete) = (
+            self.tables[table].buffer.write.clone(),
+            self.tables[table].buffer.delete.clone(),
+        );
         let folds = self.settings.config.insert_mode != InsertMode::Insert;
         if folds && let Some(plan) = write.as_ref().or(delete.as_ref()) {
             fold(&mut self.keys, plan, records, &mut rows);
         }
-        let deletes = rows.iter().filter(|row| !row.superseded && (row.delete || row.deleted_before)).map(|row| row.record);
-        let writes = rows.iter().filter(|row| !row.superseded && !row.delete).map(|row| row.record);
+        let deletes = rows
+            .iter()
+            .filter(|row| !row.superseded && (row.delete || row.deleted_before))
+            .map(|row| row.record);
+        let writes = rows
+            .iter()
+            .filter(|row| !row.superseded && !row.delete)
+            .map(|row| row.record);
         // Folded, a delete comes before the write of its key that is left; not folded, the deletes of a buffer are its last rows.
         if folds && let Some(plan) = &delete {
-            self.execute(session, records, plan, deletes.clone()).await?;
+            self.execute(session, records, plan, deletes.clone())
+                .await?;
         }
         if let Some(plan) = &write {
             self.execute(session, records, plan, writes).await?;
@@ -462,23 +607,42 @@ impl Writer {
     }
 
     /// Runs a plan over rows, in as many statements as their size asks for.
-    async fn execute(&mut self, session: &mut Session, records: &[SinkRecord], plan: &Plan, rows: impl Iterator<Item = u32> + Send) -> Result<(), Failure> {
+    async fn execute(
+        &mut self,
+        session: &mut Session,
+        records: &[SinkRecord],
+        plan: &Plan,
+        rows: impl Iterator<Item = u32> + Send,
+    ) -> Result<(), Failure> {
         let Some(sql) = &plan.sql else { return Ok(()) };
         let width = plan.binders.len();
         while self.arrays.len() < width {
             self.arrays.push(ArrayBuffer::new(Element::Text));
         }
         let settings = Arc::clone(&self.settings);
-        let reset = |arrays: &mut [ArrayBuffer]| arrays.iter_mut().zip(&plan.binders).for_each(|(array, binder)| array.reset(binder.element));
+        let reset = |arrays: &mut [ArrayBuffer]| {
+            arrays
+                .iter_mut()
+                .zip(&plan.binders)
+                .for_each(|(array, binder)| array.reset(binder.element))
+        };
         reset(&mut self.arrays[..width]);
         let mut waiting = 0u32;
         for number in rows {
             let record = &records[number as usize];
             for (array, binder) in self.arrays.iter_mut().zip(&plan.binders) {
-                binder.push(record, &settings.clock, array).map_err(|error| invalid_value(record, &error.to_string()))?;
+                binder
+                    .push(record, &settings.clock, array)
+                    .map_err(|error| invalid_value(record, &error.to_string()))?;
             }
             waiting += 1;
-            if waiting.is_multiple_of(16) && self.arrays[..width].iter().map(ArrayBuffer::byte_size).sum::<usize>() >= STATEMENT_BYTES {
+            if waiting.is_multiple_of(16)
+                && self.arrays[..width]
+                    .iter()
+                    .map(ArrayBuffer::byte_size)
+                    .sum::<usize>()
+                    >= STATEMENT_BYTES
+            {
                 session.write(sql, &mut self.arrays[..width]).await?;
                 reset(&mut self.arrays[..width]);
                 waiting = 0;
@@ -492,16 +656,41 @@ impl Writer {
 
     /// Table and key of a record, for messages. Nothing of it may fail.
     pub(crate) fn describe(&self, record: &SinkRecord) -> (String, String) {
-        let table = self.by_topic.get(&record.record.topic).and_then(|&table| self.tables.get(table));
-        let name = table.map_or_else(|| format!("of topic {}", record.record.topic), |table| table.id.to_string());
+        let table = self
+            .by_topic
+            .get(&record.record.topic)
+            .and_then(|&table| self.tables.get(table));
+        let name = table.map_or_else(
+            || format!("of topic {}", record.record.topic),
+            |table| table.id.to_string(),
+        );
         if self.settings.config.trim_sensitive_log {
             return (name, String::from("(left out by trim.sensitive.log)"));
         }
-        let (key, value) = (record.record.key.schema.as_ref(), record.record.value.schema.as_ref());
+        let (key, value) = (
+            record.record.key.schema.as_ref(),
+            record.record.value.schema.as_ref(),
+        );
         let columns = Columns::of(&name, &self.settings.config, key, value);
         let keys = columns.map(|columns| columns.keys).unwrap_or_default();
-        let parts: Vec<String> = keys.iter().map(|column| format!("{}={}", column.name, shown(super::binder::value_of(record, column.source)))).collect();
-        (name, if parts.is_empty() { "(none)".to_owned() } else { parts.join(", ") })
+        let parts: Vec<String> = keys
+            .iter()
+            .map(|column| {
+                format!(
+                    "{}={}",
+                    column.name,
+                    shown(super::binder::value_of(record, column.source))
+                )
+            })
+            .collect();
+        (
+            name,
+            if parts.is_empty() {
+                "(none)".to_owned()
+            } else {
+                parts.join(", ")
+            },
+        )
     }
 }
 
@@ -510,8 +699,12 @@ fn fold(keys: &mut KeyIndex, plan: &Plan, records: &[SinkRecord], rows: &mut [Ro
     keys.reset(rows.len());
     for at in 0..rows.len() {
         let record = &records[rows[at].record as usize];
-        let Some(hash) = plan.key_hash(record) else { continue };
-        let before = keys.put(hash, at as u32, |other| plan.same_key(&records[rows[other as usize].record as usize], record));
+        let Some(hash) = plan.key_hash(record) else {
+            continue;
+        };
+        let before = keys.put(hash, at as u32, |other| {
+            plan.same_key(&records[rows[other as usize].record as usize], record)
+        });
         if let Some(before) = before {
             let before = &mut rows[before as usize];
             before.superseded = true;
@@ -524,7 +717,10 @@ fn fold(keys: &mut KeyIndex, plan: &Plan, records: &[SinkRecord], rows: &mut [Ro
 fn invalid_value(record: &SinkRecord, problem: &str) -> Failure {
     Failure::connect(
         "jdbc.record.value",
-        format!("Record at (topic='{}',partition={},offset={}) cannot be bound: {problem}", record.record.topic, record.original_partition, record.offset),
+        format!(
+            "Record at (topic='{}',partition={},offset={}) cannot be bound: {problem}",
+            record.record.topic, record.original_partition, record.offset
+        ),
     )
 }
 
@@ -537,10 +733,165 @@ fn shown(value: &Value) -> String {
         Value::Float64(value) => value.to_string(),
         Value::String(text) => text.to_string(),
         Value::Decimal(value) => value.to_plain_string(),
-        other => other.as_i64().map_or_else(|| format!("({})", other.kind().map_or("null", millrace_api::data::Kind::name)), |number| number.to_string()),
+        other => other.as_i64().map_or_else(
+            || {
+                format!(
+                    "({})",
+                    other.kind().map_or("null", millrace_api::data::Kind::name)
+                )
+            },
+            |number| number.to_string(),
+        ),
     };
     match text.char_indices().nth(64) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use millrace_api::data::{Data, SchemaBuilder, Struct};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::sink::testing::{config, record};
+
+    /// What a record does: a key, and the value of its column or, without, a delete.
+    type Change = (u8, Option<i32>);
+    /// Rows by key: the column of the record, and one that no record has.
+    type Rows = BTreeMap<u8, (i32, &'static str)>;
+
+    fn change(rows: &mut Rows, (key, value): Change, mode: InsertMode) {
+        match (value, mode) {
+            (None, _) => drop(rows.remove(&key)),
+            (Some(value), InsertMode::Update) => {
+                drop(rows.entry(key).and_modify(|row| row.0 = value))
+            }
+            (Some(value), _) => drop(
+                rows.entry(key)
+                    .and_modify(|row| row.0 = value)
+                    .or_insert((value, "fresh")),
+            ),
+        }
+    }
+
+    fn records(changes: &[Change]) -> Vec<SinkRecord> {
+        let key_schema = SchemaBuilder::structure()
+            .field("k", Schema::int32())
+            .build_valid();
+        let value_schema = SchemaBuilder::structure()
+            .field("v", Schema::int32())
+            .build_valid();
+        (0..)
+            .zip(changes)
+            .map(|(offset, (key, value))| {
+                let key = Data::new(
+                    key_schema.clone(),
+                    Struct::new(key_schema.clone(), vec![Value::Int32((*key).into())]),
+                );
+                let value = value.map_or(Data::NONE, |value| {
+                    Data::new(
+                        value_schema.clone(),
+                        Struct::new(value_schema.clone(), vec![value.into()]),
+                    )
+                });
+                record("t", offset, key, value)
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn folded_rows_leave_what_one_after_the_other_would(
+            there in proptest::collection::btree_set(0u8..6, 0..6),
+            changes in proptest::collection::vec((0u8..6, proptest::option::weighted(0.6, 0i32..1000)), 0..40),
+            update: bool,
+        ) {
+            let mode = if update { InsertMode::Update } else { InsertMode::Upsert };
+            let before: Rows = there.into_iter().map(|key| (key, (-1, "old"))).collect();
+            let mut expected = before.clone();
+            changes.iter().for_each(|&one| change(&mut expected, one, mode));
+
+            let records = records(&changes);
+            let settings = Settings::new("c".into(), config(&[("pk.mode", "record_key"), ("delete.enabled", "true"), ("insert.mode", "upsert")]));
+            let table = TableId { catalog: "d".into(), schema: "s".into(), table: "t".into(), sql: "t".into() };
+            let definition = TableDefinition { kind: TableKind::Table, columns: Vec::new() };
+            let key = SchemaBuilder::structure().field("k", Schema::int32()).build_valid();
+            let columns = Columns::of("t", &settings.config, Some(&key), None).expect("columns");
+            let plan = Plan::new(&settings, &table, &definition, &columns, Purpose::Delete, [None, None]).expect("plan");
+            let mut rows: Vec<Row> = (0..).zip(&changes).map(|(record, (_, value))| Row { record, delete: value.is_none(), superseded: false, deleted_before: false }).collect();
+            fold(&mut KeyIndex::default(), &plan, &records, &mut rows);
+
+            let mut got = before;
+            let left: Vec<Row> = rows.into_iter().filter(|row| !row.superseded).collect();
+            let mut keys: Vec<u8> = left.iter().map(|row| changes[row.record as usize].0).collect();
+            keys.sort_unstable();
+            prop_assert!(keys.windows(2).all(|pair| pair[0] != pair[1]), "a key twice: {keys:?}");
+            for row in left.iter().filter(|row| row.delete || row.deleted_before) {
+                change(&mut got, (changes[row.record as usize].0, None), mode);
+            }
+            for row in left.iter().filter(|row| !row.delete) {
+                change(&mut got, changes[row.record as usize], mode);
+            }
+            prop_assert_eq!(got, expected);
+        }
+    }
+
+    #[test]
+    fn keys_that_are_null_are_equal_to_nothing() {
+        let schema = SchemaBuilder::structure()
+            .field("k", Schema::int32().to_optional())
+            .build_valid();
+        let settings = Settings::new(
+            "c".into(),
+            config(&[
+                ("pk.mode", "record_value"),
+                ("pk.fields", "k"),
+                ("insert.mode", "upsert"),
+            ]),
+        );
+        let table = TableId {
+            catalog: "d".into(),
+            schema: "s".into(),
+            table: "t".into(),
+            sql: "t".into(),
+        };
+        let definition = TableDefinition {
+            kind: TableKind::Table,
+            columns: Vec::new(),
+        };
+        let columns = Columns::of("t", &settings.config, None, Some(&schema)).expect("columns");
+        let plan = Plan::new(
+            &settings,
+            &table,
+            &definition,
+            &columns,
+            Purpose::Write,
+            [None, None],
+        )
+        .expect("plan");
+        let records: Vec<_> = (0..2)
+            .map(|offset| {
+                record(
+                    "t",
+                    offset,
+                    Data::NONE,
+                    Data::new(schema.clone(), Struct::empty(schema.clone())),
+                )
+            })
+            .collect();
+        let mut rows: Vec<Row> = (0..2)
+            .map(|record| Row {
+                record,
+                delete: false,
+                superseded: false,
+                deleted_before: false,
+            })
+            .collect();
+        fold(&mut KeyIndex::default(), &plan, &records, &mut rows);
+        assert!(rows.iter().all(|row| !row.superseded));
     }
 }

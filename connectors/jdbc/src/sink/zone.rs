@@ -35,7 +35,9 @@ impl Zone {
             Self::Fixed(seconds) => seconds,
             Self::Named(zone) => {
                 let moment = DateTime::from_timestamp(epoch_seconds, 0).unwrap_or_default();
-                zone.offset_from_utc_datetime(&moment.naive_utc()).fix().local_minus_utc()
+                zone.offset_from_utc_datetime(&moment.naive_utc())
+                    .fix()
+                    .local_minus_utc()
             }
         }
     }
@@ -78,10 +80,29 @@ mod tests {
 
     #[test]
     fn ids_of_java() {
-        for (id, seconds) in [("Z", 0), ("UTC", 0), ("+1", 3600), ("+05:30", 19_800), ("-0330", -12_600), ("UTC+1", 3600), ("GMT-03:00", -10_800), ("+18:00", 64_800)] {
+        for (id, seconds) in [
+            ("Z", 0),
+            ("UTC", 0),
+            ("+1", 3600),
+            ("+05:30", 19_800),
+            ("-0330", -12_600),
+            ("UTC+1", 3600),
+            ("GMT-03:00", -10_800),
+            ("+18:00", 64_800),
+        ] {
             assert_eq!(Zone::parse(id), Some(Zone::Fixed(seconds)), "{id}");
         }
-        for id in ["Mars/Phobos", "", "+19", "+1:2", "+01:60", "utc+1", "PST8PDTX", "+", "+a"] {
+        for id in [
+            "Mars/Phobos",
+            "",
+            "+19",
+            "+1:2",
+            "+01:60",
+            "utc+1",
+            "PST8PDTX",
+            "+",
+            "+a",
+        ] {
             assert_eq!(Zone::parse(id), None, "{id}");
         }
     }

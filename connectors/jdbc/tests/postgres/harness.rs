@@ -2,12 +2,15 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use millrace_api::config::Props;
-use millrace_api::data::{Data, Headers, Kind, Record, Schema, SchemaBuilder, SinkRecord, Struct, TimestampType, Value};
+use millrace_api::data::{
+    Data, Headers, Kind, Record, Schema, SchemaBuilder, SinkRecord, Struct, TimestampType, Value,
+};
 use millrace_api::plugin::{
-    Clock, DataError, ErrantRecordReporter, ErrorKind, Gauge, SinkBatch, SinkConnectorPlugin as _, SinkTask, SinkTaskContext, TaskError, TaskId, TaskMetrics,
+    Clock, DataError, ErrantRecordReporter, ErrorKind, Gauge, SinkBatch, SinkConnectorPlugin as _,
+    SinkTask, SinkTaskContext, TaskError, TaskId, TaskMetrics,
 };
 use millrace_jdbc::JdbcSinkPlugin;
 use sqlx::postgres::PgConnectOptions;
@@ -31,13 +34,24 @@ pub(crate) struct Database {
 impl Database {
     pub(crate) async fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        Self::on(server().port(), &format!("jdbc_{}", NEXT.fetch_add(1, Ordering::Relaxed))).await
+        Self::on(
+            server().port(),
+            &format!("jdbc_{}", NEXT.fetch_add(1, Ordering::Relaxed)),
+        )
+        .await
     }
 
     pub(crate) async fn on(port: u16, name: &str) -> Self {
         let mut admin = connect(port, "postgres").await;
-        sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.unwrap();
-        Self { name: name.to_owned(), port, connection: connect(port, name).await }
+        sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .execute(&mut admin)
+            .await
+            .unwrap();
+        Self {
+            name: name.to_owned(),
+            port,
+            connection: connect(port, name).await,
+        }
     }
 
     /// Connects anew, after the server was away.
@@ -46,13 +60,20 @@ impl Database {
     }
 
     pub(crate) async fn execute(&mut self, sql: &str) {
-        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.connection).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&mut self.connection)
+            .await
+            .unwrap();
     }
 
     /// Rows as the server writes them: `(1,a,)`.
     pub(crate) async fn rows(&mut self, sql: &str) -> Vec<String> {
         let sql = format!("SELECT r::text FROM ({sql}) r");
-        let rows = sqlx::query(AssertSqlSafe(sql)).persistent(false).fetch_all(&mut self.connection).await.unwrap();
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .persistent(false)
+            .fetch_all(&mut self.connection)
+            .await
+            .unwrap();
         rows.iter().map(|row| row.get(0)).collect()
     }
 
@@ -65,7 +86,11 @@ impl Database {
              WHERE a.attrelid = '{table}'::regclass AND a.attnum > 0 AND NOT a.attisdropped \
              UNION ALL SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = '{table}'::regclass AND contype = 'p'"
         );
-        let rows = sqlx::query(AssertSqlSafe(sql)).persistent(false).fetch_all(&mut self.connection).await.unwrap();
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .persistent(false)
+            .fetch_all(&mut self.connection)
+            .await
+            .unwrap();
         rows.iter().map(|row| row.get(0)).collect()
     }
 
@@ -88,7 +113,11 @@ impl Database {
 }
 
 async fn connect(port: u16, database: &str) -> PgConnection {
-    let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port).username("postgres").database(database);
+    let options = PgConnectOptions::new_without_pgpass()
+        .host("127.0.0.1")
+        .port(port)
+        .username("postgres")
+        .database(database);
     PgConnection::connect_with(&options).await.unwrap()
 }
 
@@ -101,18 +130,39 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     pub(crate) fn offsets(&self) -> Vec<i64> {
-        self.reported.lock().unwrap().iter().map(|(offset, ..)| *offset).collect()
+        self.reported
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(offset, ..)| *offset)
+            .collect()
     }
 
     pub(crate) fn messages(&self) -> Vec<String> {
-        self.reported.lock().unwrap().iter().map(|(.., message)| message.clone()).collect()
+        self.reported
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(.., message)| message.clone())
+            .collect()
     }
 }
 
 impl ErrantRecordReporter for Reporter {
     fn report(&self, record: &SinkRecord, error: DataError) -> Result<(), TaskError> {
-        self.reported.lock().unwrap().push((record.offset, error.java_class, error.message.to_string()));
-        if self.intolerant { Err(TaskError::fatal("test", "Tolerance exceeded in error handler")) } else { Ok(()) }
+        self.reported.lock().unwrap().push((
+            record.offset,
+            error.java_class,
+            error.message.to_string(),
+        ));
+        if self.intolerant {
+            Err(TaskError::fatal(
+                "test",
+                "Tolerance exceeded in error handler",
+            ))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -121,7 +171,13 @@ struct SystemClock;
 
 impl Clock for SystemClock {
     fn now_nanos(&self) -> i64 {
-        i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
+        i64::try_from(
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap()
+                .as_nanos(),
+        )
+        .unwrap()
     }
 }
 
@@ -145,15 +201,27 @@ impl Sink {
         Self::with_reporter(database, settings, None).await
     }
 
-    pub(crate) async fn with_reporter(database: &Database, settings: &[(&str, &str)], reporter: Option<Arc<Reporter>>) -> Self {
-        Self::try_start(database.props(settings), reporter).await.unwrap()
+    pub(crate) async fn with_reporter(
+        database: &Database,
+        settings: &[(&str, &str)],
+        reporter: Option<Arc<Reporter>>,
+    ) -> Self {
+        Self::try_start(database.props(settings), reporter)
+            .await
+            .unwrap()
     }
 
-    pub(crate) async fn try_start(props: Props, reporter: Option<Arc<Reporter>>) -> Result<Self, TaskError> {
+    pub(crate) async fn try_start(
+        props: Props,
+        reporter: Option<Arc<Reporter>>,
+    ) -> Result<Self, TaskError> {
         let mut task = JdbcSinkPlugin.task();
         let cancel = CancellationToken::new();
         let context = SinkTaskContext {
-            id: TaskId { connector: "c".into(), task: 0 },
+            id: TaskId {
+                connector: "c".into(),
+                task: 0,
+            },
             reporter: reporter.map(|reporter| reporter as Arc<dyn ErrantRecordReporter>),
             clock: Arc::new(SystemClock),
             metrics: Arc::new(NoMetrics),
@@ -168,7 +236,10 @@ impl Sink {
     }
 
     /// As the worker does: the same batch again while errors are retriable.
-    pub(crate) async fn put_until_settled(&mut self, records: Vec<SinkRecord>) -> Result<u32, TaskError> {
+    pub(crate) async fn put_until_settled(
+        &mut self,
+        records: Vec<SinkRecord>,
+    ) -> Result<u32, TaskError> {
         let batch = SinkBatch { records };
         let mut retries = 0;
         loop {
@@ -181,24 +252,24 @@ impl Sink {
     }
 }
 
-/// Waits until `holds`, for at most 20 s.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let look = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    assert!(tokio::time::timeout(Duration::from_secs(20), look).await.is_ok(), "not within 20 s: {what}");
-}
-
 /// A struct schema of `(name, schema)`.
 pub(crate) fn structure(fields: &[(&str, Schema)]) -> Schema {
-    fields.iter().fold(SchemaBuilder::structure(), |builder, (name, schema)| builder.field(*name, schema.clone())).build_valid()
+    fields
+        .iter()
+        .fold(SchemaBuilder::structure(), |builder, (name, schema)| {
+            builder.field(*name, schema.clone())
+        })
+        .build_valid()
 }
 
 /// A struct of `(name, schema, value)`.
 pub(crate) fn row(fields: Vec<(&str, Schema, Value)>) -> Data {
-    let schema = structure(&fields.iter().map(|(name, schema, _)| (*name, schema.clone())).collect::<Vec<_>>());
+    let schema = structure(
+        &fields
+            .iter()
+            .map(|(name, schema, _)| (*name, schema.clone()))
+            .collect::<Vec<_>>(),
+    );
     let values: Vec<Value> = fields.into_iter().map(|(.., value)| value).collect();
     Data::new(schema.clone(), Struct::new(schema, values))
 }
@@ -219,13 +290,24 @@ pub(crate) fn key(nr: i32) -> Data {
 
 /// A named schema.
 pub(crate) fn named(kind: Kind, name: &str) -> Schema {
-    SchemaBuilder::new(kind).name(name).version(1).optional(true).build_valid()
+    SchemaBuilder::new(kind)
+        .name(name)
+        .version(1)
+        .optional(true)
+        .build_valid()
 }
 
 /// A record of partition 0.
 pub(crate) fn record(topic: &str, offset: i64, key: Data, value: Data) -> SinkRecord {
     SinkRecord {
-        record: Record { topic: topic.into(), partition: Some(0), timestamp: Some(1_700_000_000_000), key, value, headers: Headers::default() },
+        record: Record {
+            topic: topic.into(),
+            partition: Some(0),
+            timestamp: Some(1_700_000_000_000),
+            key,
+            value,
+            headers: Headers::default(),
+        },
         original_topic: topic.into(),
         original_partition: 0,
         offset,
@@ -235,13 +317,24 @@ pub(crate) fn record(topic: &str, offset: i64, key: Data, value: Data) -> SinkRe
 
 /// Records of one topic with offsets from 0, without keys.
 pub(crate) fn values(topic: &str, values: Vec<Data>) -> Vec<SinkRecord> {
-    (0..).zip(values).map(|(offset, value)| record(topic, offset, Data::NONE, value)).collect()
+    (0..)
+        .zip(values)
+        .map(|(offset, value)| record(topic, offset, Data::NONE, value))
+        .collect()
 }
 
 /// Records of one topic with offsets from 0.
 pub(crate) fn pairs(topic: &str, pairs: Vec<(Data, Data)>) -> Vec<SinkRecord> {
-    (0..).zip(pairs).map(|(offset, (key, value))| record(topic, offset, key, value)).collect()
+    (0..)
+        .zip(pairs)
+        .map(|(offset, (key, value))| record(topic, offset, key, value))
+        .collect()
 }
 
 /// Settings of an upsert by record key that makes its tables.
-pub(crate) const UPSERT: &[(&str, &str)] = &[("insert.mode", "upsert"), ("pk.mode", "record_key"), ("auto.create", "true"), ("delete.enabled", "true")];
+pub(crate) const UPSERT: &[(&str, &str)] = &[
+    ("insert.mode", "upsert"),
+    ("pk.mode", "record_key"),
+    ("auto.create", "true"),
+    ("delete.enabled", "true"),
+];

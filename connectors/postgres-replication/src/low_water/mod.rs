@@ -32,9 +32,6 @@ use tokio::time::Sleep;
 pub use self::socket::Socket;
 use crate::options::LowWater;
 
-/// Room for what arrives between two reads, so that the sender does not have to wait for a reader that is late.
-const BUFFER: u32 = 2 * 1024 * 1024;
-
 /// Ticks without data after which a busy stream becomes idle.
 const EMPTY_TICKS: u8 = 2;
 
@@ -82,12 +79,6 @@ impl LowWaterStream {
     /// When the socket refuses the option.
     pub fn set_batching(&mut self, config: LowWater) -> io::Result<()> {
         if self.is_busy() {
-            self.set_low_water(1)?;
-        }
-        if config.is_on() && self.socket.obeys_mark() {
-            // Raising the mark makes Linux enlarge the receive buffer to hold so much, beyond what `SO_RCVBUF` may
-            // ask for; lowering it leaves the buffer. Small segments take up several times their size in it.
-            self.set_low_water(BUFFER)?;
             self.set_low_water(1)?;
         }
         self.config = config;

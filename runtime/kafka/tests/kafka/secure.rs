@@ -12,7 +12,7 @@ use kafka_protocol::messages::{AlterUserScramCredentialsRequest, AlterUserScramC
 use kafka_protocol::protocol::{Decodable as _, Encodable as _, HeaderVersion as _, Request as _, StrBytes};
 use millrace_log::{Log as _, LogError, ProducerOptions, ReaderOptions, TopicPartition};
 use millrace_testkit::{Kafka, KafkaOptions, Signal, free_port};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 use sha2::{Digest, Sha256, Sha512};
 
 use crate::client::{PATIENCE, batch, connect_with, send_all, settings, topic};
@@ -30,16 +30,22 @@ struct Certificates {
 }
 
 fn certificates() -> Result<Certificates> {
+    // Names of their own: OpenSSL takes a certificate whose issuer has the same name for self-signed.
+    let named = |name: &str, mut params: CertificateParams| {
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+    };
     let authority = || -> Result<(String, Issuer<'static, KeyPair>)> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(Vec::new())?;
+        let mut params = named("authority", CertificateParams::new(Vec::new())?);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Ok((params.self_signed(&key)?.pem(), Issuer::new(params, key)))
     };
     let (ca, issuer) = authority()?;
     let leaf = |name: &str| -> Result<String> {
         let key = KeyPair::generate()?;
-        let certificate = CertificateParams::new(vec![name.to_owned()])?.signed_by(&key, &issuer)?;
+        let certificate = named(name, CertificateParams::new(vec![name.to_owned()])?).signed_by(&key, &issuer)?;
         Ok(key.serialize_pem() + &certificate.pem())
     };
     Ok(Certificates { authority: ca, stranger: authority()?.0, server: leaf("localhost")?, client: leaf("client")? })

@@ -130,7 +130,12 @@ pub(super) async fn timestamps_are_kept(subject: &dyn Subject) {
     let topic = ground.topic("stamps", 1, &[("retention.ms", "-1")]).await;
     let mut records = RecordBatch::new();
     let index = records.topic(&topic);
-    let stamps = [1_700_000_000_123, subject.least_timestamp(), 1_699_999_999_999, 1_700_000_000_123];
+    let stamps = [
+        1_700_000_000_123,
+        subject.least_timestamp(),
+        1_699_999_999_999,
+        1_700_000_000_123,
+    ];
     for stamp in stamps {
         records.append(index, 0, stamp, None, Some(b"v"));
     }

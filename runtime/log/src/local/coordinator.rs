@@ -237,7 +237,8 @@ impl Coordinator {
             .get(&member.group)
             .and_then(|g| g.members.get(&member.id));
         for partition in partitions {
-            if !me.is_some_and(|m| m.owned.contains(partition)) {
+            // What it has not been told of yet it cannot mean: it owned that before, if ever.
+            if !me.is_some_and(|m| m.owned.contains(partition) && !m.fresh.contains(partition)) {
                 return Err(LogError::Fenced(format!(
                     "this member of group '{}' does not own partition {partition} any more; its commit was not stored",
                     member.group

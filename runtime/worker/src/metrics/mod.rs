@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use millrace_api::plugin::TaskId;
 
 pub use sampled::{Sampled, Summary};
-pub use task::TaskMeter;
+pub use task::{Lag, TaskMeter};
 pub use text::{Exposition, Kind};
 
 use crate::herder::ConnectorType;

@@ -487,7 +487,15 @@ pub(super) async fn producer(env: &TaskEnv, options: &ProducerOptions) -> Result
     let (log, id, task, cancel) = (&*env.log, transactional_id(env), &env.id, &env.cancel);
     let mut pause = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
     loop {
-        match log.transactional_producer(&id, options.clone()).await {
+        let made = match log.transactional_producer(&id, options.clone()).await {
+            // Later, what a commit has left is told apart from what was there before: so that must be known.
+            Ok(producer) => match env.offsets.read_to_end().await {
+                Ok(()) => Ok(producer),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        match made {
             Ok(producer) => return Ok(Some(producer)),
             Err(error) if error.is_retriable() => {
                 tracing::warn!(%task, %error, "cannot make a transactional producer; trying again");

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use millrace_api::config::Props;
-use millrace_api::data::{OffsetMap, SourceOffset};
+use millrace_api::data::SourceOffset;
 use millrace_api::plugin::{ErrorKind, SourceBatch, SourceTask, SourceTaskContext, TaskError, Watermark};
 use millrace_log::{LogError, ProducerOptions, SourceDiscipline};
 
@@ -201,9 +201,6 @@ fn render(task: &dyn SourceTask, batch: &SourceBatch, offsets: &IndexMap<u32, So
     };
     Watermark { offsets: offsets.iter().map(|(partition, offset)| (Arc::clone(batch.partition_map(*partition)), map(offset))).collect() }
 }
-
-/// The record's place: the map of its source partition.
-type PartitionMap = Arc<OffsetMap>;
 
 /// An error of the log as a task reports it.
 fn log_error(code: &'static str, message: String, error: LogError) -> TaskError {

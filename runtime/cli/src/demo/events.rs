@@ -1,0 +1,117 @@
+//! Change events as they arrive in the log.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use millrace_embedded::EmbeddedLog;
+use millrace_kafka::{KafkaLog, KafkaOptions};
+use millrace_log::{Log, Reader, ReaderOptions, TopicPartition};
+use serde_json::Value;
+
+use super::TABLES;
+use super::worker::WorkerProcess;
+
+/// How many events the live view shows.
+const SHOWN: usize = 12;
+
+/// Reads the topics of the shop beside the worker: the embedded log's directory read-only, or Kafka.
+#[derive(Debug)]
+pub(crate) struct EventFeed {
+    reader: Box<dyn Reader>,
+    total: u64,
+    recent: VecDeque<String>,
+}
+
+impl EventFeed {
+    /// Opens the topics once the snapshot has made them.
+    pub(crate) async fn open(worker: &WorkerProcess) -> Result<Self> {
+        let log: Arc<dyn Log> = match worker.bootstrap() {
+            Some(servers) => KafkaLog::connect(KafkaOptions { properties: vec![("bootstrap.servers".to_owned(), servers.to_owned())] }).await?,
+            None => EmbeddedLog::open_read_only(worker.log_dir())?,
+        };
+        let admin = log.admin();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut from = Vec::new();
+        for table in TABLES {
+            let topic = format!("shop.public.{table}");
+            let description = loop {
+                if let Some(found) = admin.describe_topic(&topic).await? {
+                    break found;
+                }
+                if let Some(trace) = worker.failure("shop-source").await? {
+                    bail!("shop-source has failed: {trace}");
+                }
+                if Instant::now() > deadline {
+                    bail!("topic {topic} does not appear");
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            };
+            from.extend((0..description.partitions).map(|p| (TopicPartition::new(&*topic, p), -2)));
+        }
+        let reader = log.reader(ReaderOptions { client_id: "millrace-demo".to_owned(), from, settings: Vec::new() }).await.context("reading the shop's topics")?;
+        Ok(Self { reader, total: 0, recent: VecDeque::with_capacity(SHOWN) })
+    }
+
+    /// Waits for events and takes note of them. Cancel-safe.
+    pub(crate) async fn read(&mut self) -> Result<()> {
+        let batch = self.reader.next(Duration::from_millis(200)).await?;
+        // Tombstones follow deletes and are not counted.
+        let events = batch.records.iter().filter(|r| r.value.is_some());
+        let count = events.clone().count();
+        self.total += count as u64;
+        for record in events.skip(count.saturating_sub(SHOWN)) {
+            let table = batch.topic_partition(record).topic.rsplit('.').next().unwrap_or("").to_owned();
+            let line = describe(&table, batch.key(record), batch.value(record).unwrap_or_default());
+            if self.recent.len() == SHOWN {
+                self.recent.pop_front();
+            }
+            self.recent.push_back(line);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    pub(crate) fn recent(&self) -> Vec<String> {
+        self.recent.iter().cloned().collect()
+    }
+}
+
+/// One line: operation, table, key, and what is different.
+fn describe(table: &str, key: Option<&[u8]>, value: &[u8]) -> String {
+    let payload = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).map(|mut v| v["payload"].take()).unwrap_or_default();
+    let key = payload(key.unwrap_or(b"null"));
+    let key: Vec<String> = key.as_object().map(|o| o.values().map(plain).collect()).unwrap_or_default();
+    let event = payload(value);
+    let (before, after) = (&event["before"], &event["after"]);
+    let diff: Vec<String> = match (after.as_object(), before.as_object()) {
+        (Some(after), Some(before)) => {
+            after.iter().filter(|(k, v)| before.get(*k) != Some(v)).map(|(k, v)| format!("{k}: {} → {}", plain(&before[k]), plain(v))).collect()
+        }
+        (Some(after), None) => after.iter().map(|(k, v)| format!("{k}={}", plain(v))).collect(),
+        (None, _) => Vec::new(),
+    };
+    format!("{} {table:<11} {:<12} {}", event["op"].as_str().unwrap_or("?"), key.join("/"), diff.join(", "))
+}
+
+fn plain(value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if text.chars().count() > 28 { format!("{}…", text.chars().take(27).collect::<String>()) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_described_by_their_difference() {
+        let update = br#"{"schema":null,"payload":{"before":{"id":1,"a":"x"},"after":{"id":1,"a":"y"},"op":"u"}}"#;
+        assert_eq!(describe("t", Some(br#"{"schema":null,"payload":{"id":1}}"#), update), "u t           1            a: x → y");
+        let delete = br#"{"schema":null,"payload":{"before":{"id":1},"after":null,"op":"d"}}"#;
+        assert_eq!(describe("t", None, delete), "d t                        ");
+    }
+}

@@ -1,0 +1,10 @@
+//! Runs sink tasks: consume in a group, convert, transform, put, and commit what the task says is durable.
+
+mod decode;
+mod positions;
+mod reports;
+mod runner;
+#[cfg(test)]
+mod tests;
+
+pub use runner::SinkRunner;
