@@ -16,7 +16,7 @@ use crate::error::damaged;
 use crate::options::EmbeddedOptions;
 use crate::read_pool::{Range, ReadPool};
 use crate::shared::Shared;
-use crate::writer::{Append, WriterHandle};
+use crate::writer::{Append, Writer, WriterHandle};
 use crate::{cleaner, schema, watcher, writer};
 
 /// An open embedded log: its threads and what they share.
@@ -29,9 +29,17 @@ pub(crate) struct Engine {
     pub(crate) cleaner: Option<CleanerHandle>,
     watcher: Option<watcher::WatcherHandle>,
     readers: ReadPool,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    held: Mutex<Held>,
+}
+
+/// What is given up when the log is closed, in this order.
+#[derive(Debug)]
+struct Held {
+    threads: Vec<JoinHandle<()>>,
+    /// Ends with its connection, the only one that may write. SQLite folds the WAL into the file when the last connection closes, so this one goes last.
+    writer: Option<JoinHandle<Writer>>,
     /// Held for as long as this process owns the directory.
-    lock: Mutex<Option<File>>,
+    lock: Option<File>,
 }
 
 fn io_error(dir: &Path, doing: &str, error: std::io::Error) -> LogError {
@@ -102,9 +110,9 @@ impl Engine {
         let catalog = schema::load_catalog(&conn, &options.topic_defaults, &dir)?;
         let shared = Arc::new(Shared::new(options, catalog));
         let (readers, mut threads) = ReadPool::start(&dir)?;
-        let (writer, thread) = writer::start(conn, Arc::clone(&shared))
+        let (writer, writer_thread) = writer::start(conn, Arc::clone(&shared))
             .map_err(|e| io_error(&dir, "start a thread for", e))?;
-        threads.push(thread);
+
         let (cleaner, thread) = cleaner::start(Arc::clone(&shared), writer.clone())?;
         threads.push(thread);
         Ok(Self {
@@ -114,8 +122,11 @@ impl Engine {
             cleaner: Some(cleaner),
             watcher: None,
             readers,
-            threads: Mutex::new(threads),
-            lock: Mutex::new(Some(lock)),
+            held: Mutex::new(Held {
+                threads,
+                writer: Some(writer_thread),
+                lock: Some(lock),
+            }),
         })
     }
 
@@ -145,8 +156,11 @@ impl Engine {
             cleaner: None,
             watcher: Some(watcher),
             readers,
-            threads: Mutex::new(threads),
-            lock: Mutex::new(None),
+            held: Mutex::new(Held {
+                threads,
+                writer: None,
+                lock: None,
+            }),
         })
     }
 
@@ -183,17 +197,21 @@ impl Engine {
         if let Some(writer) = &self.writer {
             writer.stop();
         }
-        for thread in
-            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
-        {
+        // Held until the end: whoever closes at the same time returns when it is done.
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in std::mem::take(&mut held.threads) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the embedded log has panicked");
             }
         }
-        self.lock
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        if held
+            .writer
+            .take()
+            .is_some_and(|writer| writer.join().map(drop).is_err())
+        {
+            tracing::error!("the writing thread of the embedded log has panicked");
+        }
+        held.lock.take();
     }
 }
 

@@ -230,11 +230,11 @@ enum Outcome {
     Committed(oneshot::Sender<Result<Positions, LogError>>, Positions),
 }
 
-/// Starts the thread.
+/// Starts the thread. It ends with the connection still open, so that its owner can close it last: closing the last one that may write tidies up the WAL.
 pub(crate) fn start(
     conn: Connection,
     shared: Arc<Shared>,
-) -> std::io::Result<(WriterHandle, JoinHandle<()>)> {
+) -> std::io::Result<(WriterHandle, JoinHandle<Writer>)> {
     let (queue, mut requests) = channel(QUEUE);
     let mut writer = Writer {
         conn,
@@ -244,7 +244,10 @@ pub(crate) fn start(
     };
     let thread = std::thread::Builder::new()
         .name("millrace-log-writer".into())
-        .spawn(move || writer.run(&mut requests))?;
+        .spawn(move || {
+            writer.run(&mut requests);
+            writer
+        })?;
     Ok((WriterHandle { queue, shared }, thread))
 }
 

@@ -109,6 +109,10 @@ async fn layout_is_as_documented_and_another_one_is_refused() {
     let id = log.cluster_id().await.unwrap();
     log.close().await.unwrap();
     let file = dir.path().join("log.db");
+    assert!(
+        !dir.path().join("log.db-wal").exists(),
+        "after a clean end there is one file"
+    );
     let conn = Connection::open(&file).unwrap();
     let pragma = |name: &str| {
         conn.query_row(&format!("PRAGMA {name}"), [], |r| {

@@ -1,7 +1,7 @@
 //! What a change event costs on its way into Kafka and out again: CPU per record of this process and of the broker, for the compression and batching settings that
 //! matter. A broker of its own, with the JVM's own choices, on this machine.
 //!
-//! `cargo run -p millrace-kafka --profile bench-run --example produce_rate -- [RECORDS]`
+//! `cargo run -p millrace-kafka --profile bench-run --example produce_rate -- [RECORDS [SETTING=VALUE]...]`; with settings only that variant is measured.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -11,6 +11,8 @@ use millrace_kafka::{KafkaLog, KafkaOptions};
 use millrace_log::{Log, NewTopic, ProducerOptions, ReaderOptions, RecordBatch, TopicPartition};
 use millrace_testkit::{Jvm, Kafka, unique, usage_of};
 
+/// Not a setting of the producer: over how many partitions the keys spread.
+const PARTITIONS: &str = "partitions";
 /// Records per `send`: about 256 KB, as a source's batch.
 const BATCH: u64 = 400;
 
@@ -43,7 +45,10 @@ async fn main() -> Result<()> {
     for variant in [VARIANTS[0], VARIANTS[3]] {
         produce(&kafka, &log, records / 2, variant).await?;
     }
-    for variant in VARIANTS {
+    let only: Vec<String> = std::env::args().skip(2).collect();
+    let only: Vec<(&str, &str)> = only.iter().filter_map(|pair| pair.split_once('=')).collect();
+    let variants = if only.is_empty() { VARIANTS } else { &[&only[..]] };
+    for variant in variants {
         let run = produce(&kafka, &log, records, variant).await?;
         println!(
             "write {:>9.0}/s  client {:.2} µs  broker {:.2} µs  {:.1} MB/s compressed  rss {:.0} MB  {variant:?}",
@@ -71,7 +76,8 @@ struct Run {
 
 async fn produce(kafka: &Kafka, log: &KafkaLog, records: u64, variant: &[(&str, &str)]) -> Result<Run> {
     let topic = unique("rate");
-    log.admin().create_topic(&NewTopic { name: topic.clone(), partitions: 1, replication_factor: 1, settings: Vec::new() }).await?;
+    let partitions: i32 = variant.iter().find(|(key, _)| *key == PARTITIONS).map_or(Ok(1), |(_, n)| n.parse())?;
+    log.admin().create_topic(&NewTopic { name: topic.clone(), partitions, replication_factor: 1, settings: Vec::new() }).await?;
     let settings = variant.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let mut producer = log.producer(ProducerOptions { client_id: "rate".into(), settings }).await?;
     // Enough different ones that no compressor sees the same record twice in a batch of 1 MB.

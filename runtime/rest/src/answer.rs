@@ -22,13 +22,23 @@ pub(crate) struct Answer {
 impl Answer {
     /// No body: 204 or 202.
     pub(crate) fn empty(status: StatusCode) -> Self {
-        Self { status, content: None, location: None }
+        Self {
+            status,
+            content: None,
+            location: None,
+        }
     }
 
     /// JSON.
     pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Result<Self, ApiError> {
-        let bytes = serde_json::to_vec(value).map_err(|e| ApiError::internal(format!("The answer cannot be written as JSON: {e}")))?;
-        Ok(Self { status, content: Some(("application/json", bytes)), location: None })
+        let bytes = serde_json::to_vec(value).map_err(|e| {
+            ApiError::internal(format!("The answer cannot be written as JSON: {e}"))
+        })?;
+        Ok(Self {
+            status,
+            content: Some(("application/json", bytes)),
+            location: None,
+        })
     }
 
     /// JSON with 200.
@@ -38,7 +48,11 @@ impl Answer {
 
     /// Text with 200.
     pub(crate) fn text(content_type: &'static str, text: String) -> Self {
-        Self { status: StatusCode::OK, content: Some((content_type, text.into_bytes())), location: None }
+        Self {
+            status: StatusCode::OK,
+            content: Some((content_type, text.into_bytes())),
+            location: None,
+        }
     }
 
     /// Names what was created.
@@ -49,7 +63,10 @@ impl Answer {
 
     pub(crate) fn into_response(self) -> Response {
         let mut response = respond(self.status, self.content);
-        if let Some(location) = self.location.and_then(|text| HeaderValue::try_from(text).ok()) {
+        if let Some(location) = self
+            .location
+            .and_then(|text| HeaderValue::try_from(text).ok())
+        {
             response.headers_mut().insert(header::LOCATION, location);
         }
         response
@@ -68,7 +85,11 @@ pub(crate) struct ApiError {
 impl ApiError {
     /// An error of a resource's method.
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), typed: true }
+        Self {
+            status,
+            message: message.into(),
+            typed: true,
+        }
     }
 
     /// 500
@@ -78,12 +99,22 @@ impl ApiError {
 
     /// `HTTP <code> <reason>`, raised inside a resource's method.
     pub(crate) fn http(status: StatusCode) -> Self {
-        Self::new(status, format!("HTTP {} {}", status.as_u16(), status.canonical_reason().unwrap_or_default()))
+        Self::new(
+            status,
+            format!(
+                "HTTP {} {}",
+                status.as_u16(),
+                status.canonical_reason().unwrap_or_default()
+            ),
+        )
     }
 
     /// The same, raised before one was chosen.
     pub(crate) fn unrouted(status: StatusCode) -> Self {
-        Self { typed: false, ..Self::http(status) }
+        Self {
+            typed: false,
+            ..Self::http(status)
+        }
     }
 
     pub(crate) fn into_response(self) -> Response {
@@ -92,8 +123,17 @@ impl ApiError {
             error_code: u16,
             message: &'a str,
         }
-        let wire = Wire { error_code: self.status.as_u16(), message: &self.message };
-        let mut response = respond(self.status, Some(("application/json", serde_json::to_vec(&wire).unwrap_or_default())));
+        let wire = Wire {
+            error_code: self.status.as_u16(),
+            message: &self.message,
+        };
+        let mut response = respond(
+            self.status,
+            Some((
+                "application/json",
+                serde_json::to_vec(&wire).unwrap_or_default(),
+            )),
+        );
         if !self.typed {
             response.headers_mut().remove(header::CONTENT_TYPE);
         }
@@ -103,7 +143,10 @@ impl ApiError {
 
 impl From<HerderError> for ApiError {
     fn from(error: HerderError) -> Self {
-        Self::new(StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error.message)
+        Self::new(
+            StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            error.message,
+        )
     }
 }
 
@@ -111,7 +154,9 @@ fn respond(status: StatusCode, content: Option<(&'static str, Vec<u8>)>) -> Resp
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     if let Some((content_type, bytes)) = content {
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         *response.body_mut() = Body::from(bytes);
     }
     response
@@ -127,9 +172,13 @@ pub(crate) fn refusal(refused: Refused, method: &Method, url: &str) -> Response 
          <tr><th>MESSAGE:</th><td>{reason}</td></tr>\n</table>\n\n</body>\n</html>\n",
         Escaped(url)
     );
-    let content = (method != Method::DELETE).then(|| ("text/html;charset=iso-8859-1", page.into_bytes()));
+    let content =
+        (method != Method::DELETE).then(|| ("text/html;charset=iso-8859-1", page.into_bytes()));
     let mut response = respond(refused.status, content);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("must-revalidate,no-cache,no-store"));
+    response.headers_mut().insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("must-revalidate,no-cache,no-store"),
+    );
     response
 }
 

@@ -38,7 +38,13 @@ pub(crate) struct BoundedListener {
 
 impl BoundedListener {
     pub(crate) fn new(inner: TcpListener, max_connections: usize, idle_timeout: Duration) -> Self {
-        Self { inner, permits: Arc::new(Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS))), idle_timeout }
+        Self {
+            inner,
+            permits: Arc::new(Semaphore::new(
+                max_connections.clamp(1, Semaphore::MAX_PERMITS),
+            )),
+            idle_timeout,
+        }
     }
 }
 
@@ -59,9 +65,23 @@ impl Listener for BoundedListener {
                     let _ = stream.set_nodelay(true);
                     let local = stream.local_addr().unwrap_or(remote);
                     let idle = Box::pin(tokio::time::sleep(self.idle_timeout));
-                    return (Connection { stream, idle, idle_timeout: self.idle_timeout, _permit: permit }, Peer { remote, local });
+                    return (
+                        Connection {
+                            stream,
+                            idle,
+                            idle_timeout: self.idle_timeout,
+                            _permit: permit,
+                        },
+                        Peer { remote, local },
+                    );
                 }
-                Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted) => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionAborted
+                            | io::ErrorKind::ConnectionReset
+                            | io::ErrorKind::Interrupted
+                    ) => {}
                 Err(error) => {
                     tracing::warn!(%error, "no connection can be accepted (too many open files?); the next attempt is in a second");
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -72,7 +92,10 @@ impl Listener for BoundedListener {
 
     fn local_addr(&self) -> io::Result<Peer> {
         let local = self.inner.local_addr()?;
-        Ok(Peer { remote: local, local })
+        Ok(Peer {
+            remote: local,
+            local,
+        })
     }
 }
 
@@ -87,32 +110,51 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Takes note of progress, or of its absence.
-    fn watch<T>(&mut self, context: &mut Context<'_>, progress: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn watch<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        progress: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if progress.is_ready() {
             self.idle.as_mut().reset(Instant::now() + self.idle_timeout);
             return progress;
         }
         match self.idle.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing came over this connection for too long"))),
+            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "nothing came over this connection for too long",
+            ))),
             Poll::Pending => Poll::Pending,
         }
     }
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let progress = Pin::new(&mut self.stream).poll_read(context, buffer);
         self.watch(context, progress)
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let progress = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.watch(context, progress)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let progress = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
         self.watch(context, progress)
     }

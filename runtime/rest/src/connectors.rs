@@ -32,8 +32,14 @@ pub(crate) async fn list(herder: &dyn Herder, query: &Query) -> Result<Answer, A
     Answer::ok(&all)
 }
 
-async fn expand(herder: &dyn Herder, query: &Query, name: &str) -> Result<serde_json::Map<String, serde_json::Value>, ApiError> {
-    let json = |value: Result<serde_json::Value, serde_json::Error>| value.map_err(|e| ApiError::internal(e.to_string()));
+async fn expand(
+    herder: &dyn Herder,
+    query: &Query,
+    name: &str,
+) -> Result<serde_json::Map<String, serde_json::Value>, ApiError> {
+    let json = |value: Result<serde_json::Value, serde_json::Error>| {
+        value.map_err(|e| ApiError::internal(e.to_string()))
+    };
     let mut expanded = serde_json::Map::new();
     for expansion in query.all("expand") {
         let value = match expansion {
@@ -48,23 +54,53 @@ async fn expand(herder: &dyn Herder, query: &Query, name: &str) -> Result<serde_
 }
 
 /// `base` is the beginning of the URL under which the request came in.
-pub(crate) async fn create(herder: &dyn Herder, body: &[u8], base: &str) -> Result<Answer, ApiError> {
+pub(crate) async fn create(
+    herder: &dyn Herder,
+    body: &[u8],
+    base: &str,
+) -> Result<Answer, ApiError> {
     let request = request_body::create(body)?.ok_or_else(|| {
-        request_body::missing("org.apache.kafka.connect.runtime.rest.entities.CreateConnectorRequest.name()", "createRequest")
+        request_body::missing(
+            "org.apache.kafka.connect.runtime.rest.entities.CreateConnectorRequest.name()",
+            "createRequest",
+        )
     })?;
-    let config = request.config.ok_or_else(|| request_body::missing(LOOK_INTO_MAP, "connectorConfig"))?;
-    let info = herder.create_connector(&request.name.unwrap_or_default(), config, request.initial_state.unwrap_or_default()).await?;
+    let config = request
+        .config
+        .ok_or_else(|| request_body::missing(LOOK_INTO_MAP, "connectorConfig"))?;
+    let info = herder
+        .create_connector(
+            &request.name.unwrap_or_default(),
+            config,
+            request.initial_state.unwrap_or_default(),
+        )
+        .await?;
     Ok(Answer::json(StatusCode::CREATED, &info)?.at(location(base, &info.name)))
 }
 
-pub(crate) async fn put_config(herder: &dyn Herder, name: &str, body: &[u8], base: &str) -> Result<Answer, ApiError> {
-    let config = request_body::config(body)?.ok_or_else(|| request_body::missing(LOOK_INTO_MAP, "connectorConfig"))?;
+pub(crate) async fn put_config(
+    herder: &dyn Herder,
+    name: &str,
+    body: &[u8],
+    base: &str,
+) -> Result<Answer, ApiError> {
+    let config = request_body::config(body)?
+        .ok_or_else(|| request_body::missing(LOOK_INTO_MAP, "connectorConfig"))?;
     let put = herder.put_config(name, config).await?;
-    if put.created { Ok(Answer::json(StatusCode::CREATED, &put.info)?.at(location(base, name))) } else { Answer::ok(&put.info) }
+    if put.created {
+        Ok(Answer::json(StatusCode::CREATED, &put.info)?.at(location(base, name)))
+    } else {
+        Answer::ok(&put.info)
+    }
 }
 
-pub(crate) async fn patch_config(herder: &dyn Herder, name: &str, body: &[u8]) -> Result<Answer, ApiError> {
-    let patch = request_body::config(body)?.ok_or_else(|| request_body::missing("java.util.Map.entrySet()", "configPatch"))?;
+pub(crate) async fn patch_config(
+    herder: &dyn Herder,
+    name: &str,
+    body: &[u8],
+) -> Result<Answer, ApiError> {
+    let patch = request_body::config(body)?
+        .ok_or_else(|| request_body::missing("java.util.Map.entrySet()", "configPatch"))?;
     Answer::ok(&herder.patch_config(name, patch).await?)
 }
 
@@ -90,7 +126,9 @@ pub(crate) fn topics(herder: &dyn Herder, name: &str) -> Result<Answer, ApiError
     struct Topics {
         topics: Vec<String>,
     }
-    let topics = Topics { topics: herder.active_topics(name)? };
+    let topics = Topics {
+        topics: herder.active_topics(name)?,
+    };
     Answer::ok(&IndexMap::<&str, _>::from_iter([(name, topics)]))
 }
 
@@ -114,8 +152,15 @@ pub(crate) async fn stop(herder: &dyn Herder, name: &str) -> Result<Answer, ApiE
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 
-pub(crate) async fn restart(herder: &dyn Herder, name: &str, query: &Query) -> Result<Answer, ApiError> {
-    let flags = RestartFlags { include_tasks: query.flag("includeTasks", false), only_failed: query.flag("onlyFailed", false) };
+pub(crate) async fn restart(
+    herder: &dyn Herder,
+    name: &str,
+    query: &Query,
+) -> Result<Answer, ApiError> {
+    let flags = RestartFlags {
+        include_tasks: query.flag("includeTasks", false),
+        only_failed: query.flag("onlyFailed", false),
+    };
     match herder.restart_connector(name, flags).await? {
         Some(status) => Answer::json(StatusCode::ACCEPTED, &status),
         None => Ok(Answer::empty(StatusCode::NO_CONTENT)),
@@ -130,16 +175,26 @@ pub(crate) fn task_status(herder: &dyn Herder, name: &str, task: &str) -> Result
     let number = task_number(task)?;
     match u32::try_from(number) {
         Ok(task) => Answer::ok(&herder.task_status(name, task)?),
-        Err(_) => Err(ApiError::new(StatusCode::NOT_FOUND, format!("No status found for task {name}-{number}"))),
+        Err(_) => Err(ApiError::new(
+            StatusCode::NOT_FOUND,
+            format!("No status found for task {name}-{number}"),
+        )),
     }
 }
 
-pub(crate) async fn restart_task(herder: &dyn Herder, name: &str, task: &str) -> Result<Answer, ApiError> {
+pub(crate) async fn restart_task(
+    herder: &dyn Herder,
+    name: &str,
+    task: &str,
+) -> Result<Answer, ApiError> {
     let number = task_number(task)?;
     match u32::try_from(number) {
         Ok(task) => herder.restart_task(name, task).await?,
         Err(_) if herder.connectors().iter().any(|known| known == name) => {
-            return Err(ApiError::new(StatusCode::NOT_FOUND, format!("Unknown task: {name}-{number}")));
+            return Err(ApiError::new(
+                StatusCode::NOT_FOUND,
+                format!("Unknown task: {name}-{number}"),
+            ));
         }
         Err(_) => return Err(HerderError::unknown_connector_to_restart(name).into()),
     }
@@ -148,7 +203,8 @@ pub(crate) async fn restart_task(herder: &dyn Herder, name: &str, task: &str) ->
 
 /// A path's task: any 32-bit integer, also `00`, `+0` and `-1`. Anything else is a path that does not exist.
 fn task_number(text: &str) -> Result<i32, ApiError> {
-    text.parse().map_err(|_| ApiError::http(StatusCode::NOT_FOUND))
+    text.parse()
+        .map_err(|_| ApiError::http(StatusCode::NOT_FOUND))
 }
 
 fn location(base: &str, name: &str) -> String {

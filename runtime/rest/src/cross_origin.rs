@@ -1,11 +1,10 @@
 //! `access.control.allow.origin` and `access.control.allow.methods`.
 
-use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::Method;
+use axum::http::header::{self, HeaderMap, HeaderValue};
 
 use crate::error::RestError;
 
-const ORIGIN_KEY: &str = "access.control.allow.origin";
 const METHODS_KEY: &str = "access.control.allow.methods";
 
 /// Which web pages' scripts may read answers.
@@ -23,33 +22,65 @@ impl CrossOrigin {
     /// # Errors
     /// Methods that cannot stand in a header.
     pub fn new(origins: &str, methods: &str) -> Result<Option<Self>, RestError> {
-        let items = |text: &str| text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        let items = |text: &str| {
+            text.split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
         let origins = items(origins);
         if origins.is_empty() {
             return Ok(None);
         }
         let listed = items(methods);
-        let text = if listed.is_empty() { "GET,POST,HEAD".to_owned() } else { listed.join(",") };
-        if listed.iter().any(|method| Method::from_bytes(method.as_bytes()).is_err()) {
-            return Err(RestError::invalid(METHODS_KEY, methods, "a comma-separated list of HTTP methods is needed, for example GET,POST,PUT"));
+        let text = if listed.is_empty() {
+            "GET,POST,HEAD".to_owned()
+        } else {
+            listed.join(",")
+        };
+        if listed
+            .iter()
+            .any(|method| Method::from_bytes(method.as_bytes()).is_err())
+        {
+            return Err(RestError::invalid(
+                METHODS_KEY,
+                methods,
+                "a comma-separated list of HTTP methods is needed, for example GET,POST,PUT",
+            ));
         }
-        let methods = HeaderValue::from_str(&text).map_err(|_| RestError::invalid(ORIGIN_KEY, text, "not allowed in a header"))?;
+        let methods = HeaderValue::from_str(&text)
+            .map_err(|_| RestError::invalid(METHODS_KEY, text, "not allowed in a header"))?;
         Ok(Some(Self { origins, methods }))
     }
 
     fn allows(&self, origin: &HeaderValue) -> bool {
-        origin.to_str().is_ok_and(|origin| self.origins.iter().any(|pattern| matches(pattern, origin)))
+        origin
+            .to_str()
+            .is_ok_and(|origin| self.origins.iter().any(|pattern| matches(pattern, origin)))
     }
 
     /// Adds to the answer's headers what the request's ask for.
     pub(crate) fn apply(&self, method: &Method, request: &HeaderMap, answer: &mut HeaderMap) {
         answer.append(header::VARY, HeaderValue::from_static("Origin"));
-        let Some(origin) = request.get(header::ORIGIN).filter(|origin| self.allows(origin)) else { return };
+        let Some(origin) = request
+            .get(header::ORIGIN)
+            .filter(|origin| self.allows(origin))
+        else {
+            return;
+        };
         answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        if method == Method::OPTIONS && request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+        if method == Method::OPTIONS && request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+        {
             answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, self.methods.clone());
-            answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Content-Type"));
-            answer.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("60"));
+            answer.insert(
+                header::ACCESS_CONTROL_ALLOW_HEADERS,
+                HeaderValue::from_static("Content-Type"),
+            );
+            answer.insert(
+                header::ACCESS_CONTROL_MAX_AGE,
+                HeaderValue::from_static("60"),
+            );
         }
     }
 }
@@ -58,7 +89,9 @@ impl CrossOrigin {
 fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
     let mut parts = parts.peekable();
     if parts.peek().is_none() {
         return rest.is_empty();
@@ -99,8 +132,15 @@ mod tests {
     #[test]
     fn blank_switches_it_off_and_methods_are_checked() {
         assert_eq!(CrossOrigin::new(" , ", "GET").expect("valid"), None);
-        let on = CrossOrigin::new("http://a", " ").expect("valid").expect("on");
+        let on = CrossOrigin::new("http://a", " ")
+            .expect("valid")
+            .expect("on");
         assert_eq!(on.methods, "GET,POST,HEAD");
-        assert!(CrossOrigin::new("http://a", "GET,P UT").expect_err("no method").to_string().contains(METHODS_KEY));
+        assert!(
+            CrossOrigin::new("http://a", "GET,P UT")
+                .expect_err("no method")
+                .to_string()
+                .contains(METHODS_KEY)
+        );
     }
 }

@@ -56,7 +56,11 @@ impl From<ApiError> for Failure {
 }
 
 /// Answers one request.
-pub(crate) async fn handle(State(shared): State<Arc<Shared>>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request) -> Response {
+pub(crate) async fn handle(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+) -> Response {
     let line = RequestLine::of(&request, peer.remote);
     let method = request.method().clone();
     let headers = request.headers().clone();
@@ -66,7 +70,12 @@ pub(crate) async fn handle(State(shared): State<Arc<Shared>>, ConnectInfo(peer):
     let response = match request_target::segments(&uri) {
         Err(refused) => page(refused),
         Ok(segments) => {
-            let mut response = match Box::pin(until_closing(&shared, respond(&shared, &segments, &base, request))).await {
+            let mut response = match Box::pin(until_closing(
+                &shared,
+                respond(&shared, &segments, &base, request),
+            ))
+            .await
+            {
                 Ok(response) => response,
                 Err(Failure::Api(error)) => error.into_response(),
                 Err(Failure::Refused(refused)) => page(refused),
@@ -84,11 +93,19 @@ pub(crate) async fn handle(State(shared): State<Arc<Shared>>, ConnectInfo(peer):
     response
 }
 
-async fn respond(shared: &Shared, path: &[Segment], base: &str, request: Request) -> Result<Response, Failure> {
-    let resource = Resource::find(path, shared.scope).ok_or(ApiError::unrouted(StatusCode::NOT_FOUND))?;
+async fn respond(
+    shared: &Shared,
+    path: &[Segment],
+    base: &str,
+    request: Request,
+) -> Result<Response, Failure> {
+    let resource =
+        Resource::find(path, shared.scope).ok_or(ApiError::unrouted(StatusCode::NOT_FOUND))?;
     let method = match *request.method() {
         Method::OPTIONS => return Ok(options(&resource, request.headers())),
-        ref method if !resource.methods().contains(&method.as_str()) => return Err(ApiError::unrouted(StatusCode::METHOD_NOT_ALLOWED).into()),
+        ref method if !resource.methods().contains(&method.as_str()) => {
+            return Err(ApiError::unrouted(StatusCode::METHOD_NOT_ALLOWED).into());
+        }
         Method::HEAD => Method::GET,
         ref method => method.clone(),
     };
@@ -98,8 +115,15 @@ async fn respond(shared: &Shared, path: &[Segment], base: &str, request: Request
     let content_type = media_type::content_type(request.headers());
     if resource.consumes_json_only() {
         match content_type {
-            ContentType::Broken => return Err(Failure::Refused(Refused { status: StatusCode::BAD_REQUEST, reason: "Bad Request" })),
-            ContentType::Other => return Err(ApiError::unrouted(StatusCode::UNSUPPORTED_MEDIA_TYPE).into()),
+            ContentType::Broken => {
+                return Err(Failure::Refused(Refused {
+                    status: StatusCode::BAD_REQUEST,
+                    reason: "Bad Request",
+                }));
+            }
+            ContentType::Other => {
+                return Err(ApiError::unrouted(StatusCode::UNSUPPORTED_MEDIA_TYPE).into());
+            }
             ContentType::Absent | ContentType::Json | ContentType::Wildcard => {}
         }
     }
@@ -107,16 +131,39 @@ async fn respond(shared: &Shared, path: &[Segment], base: &str, request: Request
         return Err(ApiError::unrouted(StatusCode::NOT_ACCEPTABLE).into());
     }
     let query = Query::parse(request.uri().query().unwrap_or_default());
-    let body = if resource.takes_body(&method) { body(request, content_type).await? } else { Bytes::new() };
-    let carried_out = guarded(carry_out(&*shared.herder, &resource, &method, &query, &body, base));
+    let body = if resource.takes_body(&method) {
+        body(request, content_type).await?
+    } else {
+        Bytes::new()
+    };
+    let carried_out = guarded(carry_out(
+        &*shared.herder,
+        &resource,
+        &method,
+        &query,
+        &body,
+        base,
+    ));
     match tokio::time::timeout(shared.request_timeout, carried_out).await {
         Ok(answer) => Ok(answer?.into_response()),
         Err(_) => Err(ApiError::internal("Request timed out").into()),
     }
 }
 
-async fn carry_out(herder: &dyn Herder, resource: &Resource, method: &Method, query: &Query, body: &[u8], base: &str) -> Result<Answer, ApiError> {
-    let (put, post, patch, delete) = (method == Method::PUT, method == Method::POST, method == Method::PATCH, method == Method::DELETE);
+async fn carry_out(
+    herder: &dyn Herder,
+    resource: &Resource,
+    method: &Method,
+    query: &Query,
+    body: &[u8],
+    base: &str,
+) -> Result<Answer, ApiError> {
+    let (put, post, patch, delete) = (
+        method == Method::PUT,
+        method == Method::POST,
+        method == Method::PATCH,
+        method == Method::DELETE,
+    );
     match resource {
         Resource::Root => worker_info::server_info(herder),
         Resource::Health => worker_info::health(herder).await,
@@ -153,7 +200,11 @@ async fn carry_out(herder: &dyn Herder, resource: &Resource, method: &Method, qu
 /// The methods, as a header and, unless the client does not want text, as text.
 fn options(resource: &Resource, headers: &HeaderMap) -> Response {
     let methods = resource.methods();
-    let answer = if media_type::accepts(headers, "text", "plain") { Answer::text("text/plain", methods.join(", ")) } else { Answer::empty(StatusCode::OK) };
+    let answer = if media_type::accepts(headers, "text", "plain") {
+        Answer::text("text/plain", methods.join(", "))
+    } else {
+        Answer::empty(StatusCode::OK)
+    };
     let mut response = answer.into_response();
     if let Ok(allow) = HeaderValue::try_from(methods.join(",")) {
         response.headers_mut().insert(header::ALLOW, allow);
@@ -166,7 +217,10 @@ async fn body(request: Request, content_type: ContentType) -> Result<Bytes, ApiE
     let body = match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await {
         Ok(Ok(body)) => body,
         Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "HTTP 413 Request Entity Too Large"));
+            return Err(ApiError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "HTTP 413 Request Entity Too Large",
+            ));
         }
         Ok(Err(_)) => return Err(ApiError::http(StatusCode::BAD_REQUEST)),
         Err(_) => return Err(ApiError::http(StatusCode::REQUEST_TIMEOUT)),
@@ -176,7 +230,11 @@ async fn body(request: Request, content_type: ContentType) -> Result<Bytes, ApiE
         ContentType::Absent => body.is_empty(),
         ContentType::Wildcard | ContentType::Other | ContentType::Broken => false,
     };
-    if readable { Ok(body) } else { Err(ApiError::http(StatusCode::UNSUPPORTED_MEDIA_TYPE)) }
+    if readable {
+        Ok(body)
+    } else {
+        Err(ApiError::http(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+    }
 }
 
 /// A panic while a request is carried out costs that request, not the connection.
@@ -185,17 +243,26 @@ async fn guarded(work: impl Future<Output = Result<Answer, ApiError>>) -> Result
     poll_fn(|context| {
         catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))).unwrap_or_else(|_| {
             tracing::error!("a request made the worker panic; the panic's message is above");
-            Poll::Ready(Err(ApiError::internal("The worker failed unexpectedly while it handled this request; its log says more")))
+            Poll::Ready(Err(ApiError::internal(
+                "The worker failed unexpectedly while it handled this request; its log says more",
+            )))
         })
     })
     .await
 }
 
 /// Gives up when the server has waited long enough for its last requests.
-async fn until_closing(shared: &Shared, work: impl Future<Output = Result<Response, Failure>>) -> Result<Response, Failure> {
+async fn until_closing(
+    shared: &Shared,
+    work: impl Future<Output = Result<Response, Failure>>,
+) -> Result<Response, Failure> {
     let mut phase = shared.phase.clone();
     let closing = async move {
-        if phase.wait_for(|phase| *phase == Phase::Closing).await.is_err() {
+        if phase
+            .wait_for(|phase| *phase == Phase::Closing)
+            .await
+            .is_err()
+        {
             // The server was dropped without being stopped: requests may finish.
             std::future::pending::<Infallible>().await;
         }
@@ -209,7 +276,10 @@ async fn until_closing(shared: &Shared, work: impl Future<Output = Result<Respon
 
 /// The beginning of the URL of a request, as its client sees it.
 fn base(uri: &Uri, headers: &HeaderMap, local: SocketAddr) -> String {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).filter(|host| !host.is_empty());
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .filter(|host| !host.is_empty());
     match (uri.authority(), host) {
         (Some(authority), _) => format!("http://{authority}"),
         (None, Some(host)) => format!("http://{host}"),

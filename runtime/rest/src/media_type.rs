@@ -18,8 +18,12 @@ pub(crate) enum ContentType {
 }
 
 pub(crate) fn content_type(headers: &HeaderMap) -> ContentType {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return ContentType::Absent };
-    let Some((kind, subtype)) = value.to_str().ok().and_then(parts) else { return ContentType::Broken };
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return ContentType::Absent;
+    };
+    let Some((kind, subtype)) = value.to_str().ok().and_then(parts) else {
+        return ContentType::Broken;
+    };
     let is = |text: &str, other: &str| text.eq_ignore_ascii_case(other);
     match (kind, subtype) {
         ("*", "*") => ContentType::Wildcard,
@@ -34,12 +38,22 @@ pub(crate) fn accepts(headers: &HeaderMap, kind: &str, subtype: &str) -> bool {
     let mut named = false;
     for value in headers.get_all(header::ACCEPT) {
         let Ok(value) = value.to_str() else { continue };
-        for range in value.split(',').map(str::trim).filter(|range| !range.is_empty()) {
+        for range in value
+            .split(',')
+            .map(str::trim)
+            .filter(|range| !range.is_empty())
+        {
             named = true;
             let plain = range.split(';').next().unwrap_or_default().trim();
             // Java's own HTTP client sends a lone star.
-            let (a, b) = if plain == "*" { ("*", "*") } else { parts(range).unwrap_or(("", "")) };
-            if (a == "*" || a.eq_ignore_ascii_case(kind)) && (b == "*" || b.eq_ignore_ascii_case(subtype)) {
+            let (a, b) = if plain == "*" {
+                ("*", "*")
+            } else {
+                parts(range).unwrap_or(("", ""))
+            };
+            if (a == "*" || a.eq_ignore_ascii_case(kind))
+                && (b == "*" || b.eq_ignore_ascii_case(subtype))
+            {
                 return true;
             }
         }
@@ -49,7 +63,12 @@ pub(crate) fn accepts(headers: &HeaderMap, kind: &str, subtype: &str) -> bool {
 
 fn parts(text: &str) -> Option<(&str, &str)> {
     let (kind, subtype) = text.split(';').next()?.trim().split_once('/')?;
-    let token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&b));
+    let token = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&b))
+    };
     (token(kind) && token(subtype)).then_some((kind, subtype))
 }
 
@@ -73,7 +92,11 @@ mod tests {
             ("json", ContentType::Broken),
             ("application/", ContentType::Broken),
         ] {
-            assert_eq!(content_type(&headers(header::CONTENT_TYPE, value)), expected, "{value}");
+            assert_eq!(
+                content_type(&headers(header::CONTENT_TYPE, value)),
+                expected,
+                "{value}"
+            );
         }
         assert_eq!(content_type(&HeaderMap::new()), ContentType::Absent);
     }
@@ -92,7 +115,11 @@ mod tests {
             ("text/plain", false),
             ("zzz", false),
         ] {
-            assert_eq!(accepts(&headers(header::ACCEPT, value), "application", "json"), expected, "{value}");
+            assert_eq!(
+                accepts(&headers(header::ACCEPT, value), "application", "json"),
+                expected,
+                "{value}"
+            );
         }
         assert!(accepts(&HeaderMap::new(), "application", "json"));
     }

@@ -12,11 +12,22 @@ pub(crate) async fn get(herder: &dyn Herder, name: &str) -> Result<Answer, ApiEr
     Answer::ok(&offsets)
 }
 
-pub(crate) async fn alter(herder: &dyn Herder, name: &str, body: &[u8]) -> Result<Answer, ApiError> {
-    let offsets = request_body::offsets(body)?
-        .ok_or_else(|| request_body::missing("org.apache.kafka.connect.runtime.rest.entities.ConnectorOffsets.offsets()", "offsets"))?;
+pub(crate) async fn alter(
+    herder: &dyn Herder,
+    name: &str,
+    body: &[u8],
+) -> Result<Answer, ApiError> {
+    let offsets = request_body::offsets(body)?.ok_or_else(|| {
+        request_body::missing(
+            "org.apache.kafka.connect.runtime.rest.entities.ConnectorOffsets.offsets()",
+            "offsets",
+        )
+    })?;
     if offsets.offsets.as_ref().is_none_or(Vec::is_empty) {
-        return Err(ApiError::new(StatusCode::BAD_REQUEST, "Partitions / offsets need to be provided for an alter offsets request"));
+        return Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "Partitions / offsets need to be provided for an alter offsets request",
+        ));
     }
     Answer::ok(&herder.alter_offsets(name, offsets).await?)
 }

@@ -49,7 +49,10 @@ pub struct RestOptions {
 impl Default for RestOptions {
     fn default() -> Self {
         Self {
-            listeners: vec![ListenerUri { host: "127.0.0.1".into(), port: 8083 }],
+            listeners: vec![ListenerUri {
+                host: "127.0.0.1".into(),
+                port: 8083,
+            }],
             admin: AdminListeners::Shared,
             advertised_host: None,
             advertised_port: None,
@@ -73,22 +76,50 @@ impl RestOptions {
         if let Some(text) = worker.get("listeners") {
             options.listeners = ListenerUri::parse_list("listeners", text)?;
             if options.listeners.is_empty() {
-                return Err(RestError::invalid("listeners", text, "at least one listener is needed, for example http://127.0.0.1:8083"));
+                return Err(RestError::invalid(
+                    "listeners",
+                    text,
+                    "at least one listener is needed, for example http://127.0.0.1:8083",
+                ));
             }
         }
         if let Some(text) = worker.get("admin.listeners") {
             let listeners = ListenerUri::parse_list("admin.listeners", text)?;
-            options.admin = if listeners.is_empty() { AdminListeners::Disabled } else { AdminListeners::Separate(listeners) };
+            options.admin = if listeners.is_empty() {
+                AdminListeners::Disabled
+            } else {
+                AdminListeners::Separate(listeners)
+            };
         }
-        options.advertised_host = worker.get("rest.advertised.host.name").map(str::trim).filter(|host| !host.is_empty()).map(str::to_owned);
+        options.advertised_host = worker
+            .get("rest.advertised.host.name")
+            .map(str::trim)
+            .filter(|host| !host.is_empty())
+            .map(str::to_owned);
         if let Some(text) = worker.get("rest.advertised.port") {
-            let port = text.trim().parse().map_err(|_| RestError::invalid("rest.advertised.port", text, "a port between 0 and 65535 is needed"))?;
+            let port = text.trim().parse().map_err(|_| {
+                RestError::invalid(
+                    "rest.advertised.port",
+                    text,
+                    "a port between 0 and 65535 is needed",
+                )
+            })?;
             options.advertised_port = Some(port);
         }
-        if let Some(text) = worker.get("rest.advertised.listener").filter(|text| !text.eq_ignore_ascii_case("http")) {
-            return Err(RestError::invalid("rest.advertised.listener", text, "only http can be advertised, because only http is served"));
+        if let Some(text) = worker
+            .get("rest.advertised.listener")
+            .filter(|text| !text.eq_ignore_ascii_case("http"))
+        {
+            return Err(RestError::invalid(
+                "rest.advertised.listener",
+                text,
+                "only http can be advertised, because only http is served",
+            ));
         }
-        if let Some(text) = worker.get("rest.extension.classes").filter(|text| !text.trim().is_empty()) {
+        if let Some(text) = worker
+            .get("rest.extension.classes")
+            .filter(|text| !text.trim().is_empty())
+        {
             return Err(RestError::invalid(
                 "rest.extension.classes",
                 text,
@@ -96,10 +127,18 @@ impl RestOptions {
             ));
         }
         options.cross_origin = CrossOrigin::new(
-            worker.get("access.control.allow.origin").unwrap_or_default(),
-            worker.get("access.control.allow.methods").unwrap_or_default(),
+            worker
+                .get("access.control.allow.origin")
+                .unwrap_or_default(),
+            worker
+                .get("access.control.allow.methods")
+                .unwrap_or_default(),
         )?;
-        options.response_headers = ResponseHeaders::parse(worker.get("response.http.headers.config").unwrap_or_default())?;
+        options.response_headers = ResponseHeaders::parse(
+            worker
+                .get("response.http.headers.config")
+                .unwrap_or_default(),
+        )?;
         Ok(options)
     }
 }
@@ -119,7 +158,13 @@ mod tests {
     #[test]
     fn nothing_configured_is_loopback() {
         let options = read(&[("bootstrap.servers", "b:9092")]).expect("valid");
-        assert_eq!(options.listeners, [ListenerUri { host: "127.0.0.1".into(), port: 8083 }]);
+        assert_eq!(
+            options.listeners,
+            [ListenerUri {
+                host: "127.0.0.1".into(),
+                port: 8083
+            }]
+        );
         assert_eq!(options.admin, AdminListeners::Shared);
         assert!(options.cross_origin.is_none());
         assert_eq!(options.request_timeout, Duration::from_secs(90));
@@ -138,10 +183,22 @@ mod tests {
         ])
         .expect("valid");
         assert_eq!(options.listeners.len(), 2);
-        assert_eq!(options.admin, AdminListeners::Separate(vec![ListenerUri { host: "127.0.0.1".into(), port: 3 }]));
-        assert_eq!((options.advertised_host.as_deref(), options.advertised_port), (Some("w1.example"), Some(81)));
+        assert_eq!(
+            options.admin,
+            AdminListeners::Separate(vec![ListenerUri {
+                host: "127.0.0.1".into(),
+                port: 3
+            }])
+        );
+        assert_eq!(
+            (options.advertised_host.as_deref(), options.advertised_port),
+            (Some("w1.example"), Some(81))
+        );
         assert!(options.cross_origin.is_some());
-        assert_eq!(read(&[("admin.listeners", " ")]).expect("valid").admin, AdminListeners::Disabled);
+        assert_eq!(
+            read(&[("admin.listeners", " ")]).expect("valid").admin,
+            AdminListeners::Disabled
+        );
     }
 
     #[test]
@@ -151,7 +208,11 @@ mod tests {
             ("rest.advertised.port", "x", "between 0 and 65535"),
             ("rest.advertised.listener", "https", "only http"),
             ("rest.extension.classes", "a.B", "Java classes"),
-            ("response.http.headers.config", "put A: b", "Invalid header config action: 'put'"),
+            (
+                "response.http.headers.config",
+                "put A: b",
+                "Invalid header config action: 'put'",
+            ),
             ("admin.listeners", "nope", "right format"),
         ] {
             let error = read(&[(key, value)]).expect_err(key);

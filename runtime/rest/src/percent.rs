@@ -17,7 +17,9 @@ pub(crate) fn decode(text: &str, plus: bool) -> Option<Vec<u8>> {
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    (digit as char).to_digit(16).and_then(|d| u8::try_from(d).ok())
+    (digit as char)
+        .to_digit(16)
+        .and_then(|d| u8::try_from(d).ok())
 }
 
 /// `name` as a path segment of a URL. An escape that is in it already is kept, as Java's URI builder does.
@@ -25,7 +27,10 @@ pub(crate) fn encode_path(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     let bytes = name.as_bytes();
     for (at, &byte) in bytes.iter().enumerate() {
-        let escape = byte == b'%' && bytes.get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+        let escape = byte == b'%'
+            && bytes
+                .get(at + 1..at + 3)
+                .is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
         if escape || byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte) {
             out.push(byte as char);
         } else {
@@ -42,11 +47,17 @@ mod tests {
 
     #[test]
     fn escapes_are_read_and_written() {
-        assert_eq!(decode("a%20b+%C3%a4", false).as_deref(), Some("a b+ä".as_bytes()));
+        assert_eq!(
+            decode("a%20b+%C3%a4", false).as_deref(),
+            Some("a b+ä".as_bytes())
+        );
         assert_eq!(decode("a+b", true).as_deref(), Some("a b".as_bytes()));
         for wrong in ["%", "%4", "%zz", "a%2"] {
             assert_eq!(decode(wrong, false), None, "{wrong}");
         }
-        assert_eq!(encode_path("a b/ä%20%z?#[x]"), "a%20b/%C3%A4%20%25z%3F%23%5Bx%5D");
+        assert_eq!(
+            encode_path("a b/ä%20%z?#[x]"),
+            "a%20b/%C3%A4%20%25z%3F%23%5Bx%5D"
+        );
     }
 }

@@ -14,7 +14,12 @@ pub(crate) fn config(herder: &dyn Herder, plugin: &str, query: &Query) -> Result
     Answer::ok(&herder.plugin_config(plugin, query.first("version"))?)
 }
 
-pub(crate) async fn validate(herder: &dyn Herder, plugin: &str, body: &[u8]) -> Result<Answer, ApiError> {
-    let config = request_body::config(body)?.ok_or_else(|| request_body::missing("java.util.Map.get(Object)", "connectorConfig"))?;
+pub(crate) async fn validate(
+    herder: &dyn Herder,
+    plugin: &str,
+    body: &[u8],
+) -> Result<Answer, ApiError> {
+    let config = request_body::config(body)?
+        .ok_or_else(|| request_body::missing("java.util.Map.get(Object)", "connectorConfig"))?;
     Answer::ok(&herder.validate(plugin, config).await?)
 }

@@ -15,7 +15,8 @@ use crate::answer::ApiError;
 const STRING: &str = "java.lang.String";
 const STRING_MAP: &str = "java.util.LinkedHashMap<java.lang.String,java.lang.String>";
 const CREATE: &str = "org.apache.kafka.connect.runtime.rest.entities.CreateConnectorRequest";
-const INITIAL_STATE: &str = "org.apache.kafka.connect.runtime.rest.entities.CreateConnectorRequest$InitialState";
+const INITIAL_STATE: &str =
+    "org.apache.kafka.connect.runtime.rest.entities.CreateConnectorRequest$InitialState";
 const OFFSETS: &str = "org.apache.kafka.connect.runtime.rest.entities.ConnectorOffsets";
 const OFFSET: &str = "org.apache.kafka.connect.runtime.rest.entities.ConnectorOffset";
 
@@ -30,14 +31,23 @@ pub(crate) struct CreateRequest {
 /// A flat map; `None` for no body and for `null`.
 pub(crate) fn config(body: &[u8]) -> Result<Option<RawProps>, ApiError> {
     let document = Document::new(body)?;
-    let Some(root) = document.root()? else { return Ok(None) };
+    let Some(root) = document.root()? else {
+        return Ok(None);
+    };
     document.config(root, "")
 }
 
 /// A connector to create; `None` for no body and for `null`.
 pub(crate) fn create(body: &[u8]) -> Result<Option<CreateRequest>, ApiError> {
     let document = Document::new(body)?;
-    let Some(members) = document.root()?.map(|root| document.object(root, CREATE, "")).transpose()?.flatten() else { return Ok(None) };
+    let Some(members) = document
+        .root()?
+        .map(|root| document.object(root, CREATE, ""))
+        .transpose()?
+        .flatten()
+    else {
+        return Ok(None);
+    };
     let mut request = CreateRequest::default();
     for (key, value) in members {
         let chain = format!("{CREATE}[\"{key}\"]");
@@ -48,12 +58,26 @@ pub(crate) fn create(body: &[u8]) -> Result<Option<CreateRequest>, ApiError> {
                 if let Some(word) = document.text(value, &chain)? {
                     let state = word.parse::<TargetState>().map_err(|_| {
                         let problem = "No enum constant: one of RUNNING, PAUSED, STOPPED is needed";
-                        document.error(&format!("Cannot construct instance of `{INITIAL_STATE}`, problem: {problem}"), value.get(), &chain)
+                        document.error(
+                            &format!(
+                                "Cannot construct instance of `{INITIAL_STATE}`, problem: {problem}"
+                            ),
+                            value.get(),
+                            &chain,
+                        )
                     })?;
                     request.initial_state = Some(state);
                 }
             }
-            _ => return Err(document.unknown_member(CREATE, &key, &["name", "config", "initial_state"], value, "")),
+            _ => {
+                return Err(document.unknown_member(
+                    CREATE,
+                    &key,
+                    &["name", "config", "initial_state"],
+                    value,
+                    "",
+                ));
+            }
         }
     }
     Ok(Some(request))
@@ -62,7 +86,14 @@ pub(crate) fn create(body: &[u8]) -> Result<Option<CreateRequest>, ApiError> {
 /// Offsets to alter; `None` for no body and for `null`.
 pub(crate) fn offsets(body: &[u8]) -> Result<Option<ConnectorOffsets>, ApiError> {
     let document = Document::new(body)?;
-    let Some(members) = document.root()?.map(|root| document.object(root, OFFSETS, "")).transpose()?.flatten() else { return Ok(None) };
+    let Some(members) = document
+        .root()?
+        .map(|root| document.object(root, OFFSETS, ""))
+        .transpose()?
+        .flatten()
+    else {
+        return Ok(None);
+    };
     let mut all = ConnectorOffsets::default();
     let chain = format!("{OFFSETS}[\"offsets\"]");
     for (key, value) in members {
@@ -134,28 +165,48 @@ impl<'a> Document<'a> {
         if self.text.trim_ascii().is_empty() {
             return Ok(None);
         }
-        serde_json::from_str(self.text).map(Some).map_err(|error| self.syntax(&error))
+        serde_json::from_str(self.text)
+            .map(Some)
+            .map_err(|error| self.syntax(&error))
     }
 
     /// Malformed JSON.
     fn syntax(&self, error: &serde_json::Error) -> ApiError {
         let whole = error.to_string();
-        let what = whole.rsplit_once(" at line ").map_or(whole.as_str(), |(what, _)| what);
-        let kind = if error.is_eof() { "Unexpected end-of-input" } else { "Unexpected character" };
-        located(&format!("{kind}: {what}"), error.line(), error.column().max(1), "")
+        let what = whole
+            .rsplit_once(" at line ")
+            .map_or(whole.as_str(), |(what, _)| what);
+        let kind = if error.is_eof() {
+            "Unexpected end-of-input"
+        } else {
+            "Unexpected character"
+        };
+        located(
+            &format!("{kind}: {what}"),
+            error.line(),
+            error.column().max(1),
+            "",
+        )
     }
 
     /// Looks into a value whose syntax has been checked; what can still be wrong is an escape.
     fn inner<T: serde::Deserialize<'a>>(&self, value: &'a RawValue) -> Result<T, ApiError> {
         serde_json::from_str(value.get()).map_err(|error| {
             let whole = error.to_string();
-            let what = whole.rsplit_once(" at line ").map_or(whole.as_str(), |(what, _)| what);
+            let what = whole
+                .rsplit_once(" at line ")
+                .map_or(whole.as_str(), |(what, _)| what);
             self.error(&format!("Unexpected character: {what}"), value.get(), "")
         })
     }
 
     /// Members in order; the last of equal keys counts. `None` for null.
-    fn object(&self, value: &'a RawValue, class: &str, chain: &str) -> Result<Option<IndexMap<String, &'a RawValue>>, ApiError> {
+    fn object(
+        &self,
+        value: &'a RawValue,
+        class: &str,
+        chain: &str,
+    ) -> Result<Option<IndexMap<String, &'a RawValue>>, ApiError> {
         match Kind::of(value) {
             Kind::Null => Ok(None),
             Kind::Object => self.inner(value).map(Some),
@@ -164,13 +215,20 @@ impl<'a> Document<'a> {
     }
 
     fn config(&self, value: &'a RawValue, chain: &str) -> Result<Option<RawProps>, ApiError> {
-        let Some(members) = self.object(value, STRING_MAP, chain)? else { return Ok(None) };
+        let Some(members) = self.object(value, STRING_MAP, chain)? else {
+            return Ok(None);
+        };
         let mut config = RawProps::with_capacity(members.len());
         for (key, value) in members {
             let text = match Kind::of(value) {
                 Kind::Object | Kind::Array => {
                     let arrow = if chain.is_empty() { "" } else { "->" };
-                    return Err(self.mismatch(STRING, Kind::of(value), value, &format!("{chain}{arrow}java.util.LinkedHashMap[\"{key}\"]")));
+                    return Err(self.mismatch(
+                        STRING,
+                        Kind::of(value),
+                        value,
+                        &format!("{chain}{arrow}java.util.LinkedHashMap[\"{key}\"]"),
+                    ));
                 }
                 _ => self.text(value, chain)?,
             };
@@ -192,20 +250,39 @@ impl<'a> Document<'a> {
 
     fn offset(&self, value: &'a RawValue, chain: &str) -> Result<ConnectorOffset, ApiError> {
         let Some(members) = self.object(value, OFFSET, chain)? else {
-            return Err(missing("org.apache.kafka.connect.runtime.rest.entities.ConnectorOffset.partition()", "connectorOffset"));
+            return Err(missing(
+                "org.apache.kafka.connect.runtime.rest.entities.ConnectorOffset.partition()",
+                "connectorOffset",
+            ));
         };
-        let mut offset = ConnectorOffset { partition: serde_json::Value::Null, offset: serde_json::Value::Null };
+        let mut offset = ConnectorOffset {
+            partition: serde_json::Value::Null,
+            offset: serde_json::Value::Null,
+        };
         for (key, value) in members {
             let place = match key.as_str() {
                 "partition" => &mut offset.partition,
                 "offset" => &mut offset.offset,
-                _ => return Err(self.unknown_member(OFFSET, &key, &["partition", "offset"], value, chain)),
+                _ => {
+                    return Err(self.unknown_member(
+                        OFFSET,
+                        &key,
+                        &["partition", "offset"],
+                        value,
+                        chain,
+                    ));
+                }
             };
             *place = match Kind::of(value) {
                 Kind::Object | Kind::Null => self.inner(value)?,
                 kind => {
                     let chain = format!("{chain}->{OFFSET}[\"{key}\"]");
-                    return Err(self.mismatch("java.util.LinkedHashMap<java.lang.String,java.lang.Object>", kind, value, &chain));
+                    return Err(self.mismatch(
+                        "java.util.LinkedHashMap<java.lang.String,java.lang.Object>",
+                        kind,
+                        value,
+                        &chain,
+                    ));
                 }
             };
         }
@@ -216,8 +293,12 @@ impl<'a> Document<'a> {
     fn mismatch(&self, class: &str, kind: Kind, value: &RawValue, chain: &str) -> ApiError {
         let plain = class.split('<').next().unwrap_or(class);
         let problem = match kind {
-            Kind::Object => format!("Cannot deserialize value of type `{class}` from Object value (token `JsonToken.START_OBJECT`)"),
-            Kind::Array => format!("Cannot deserialize value of type `{class}` from Array value (token `JsonToken.START_ARRAY`)"),
+            Kind::Object => format!(
+                "Cannot deserialize value of type `{class}` from Object value (token `JsonToken.START_OBJECT`)"
+            ),
+            Kind::Array => format!(
+                "Cannot deserialize value of type `{class}` from Array value (token `JsonToken.START_ARRAY`)"
+            ),
             Kind::String => format!(
                 "Cannot construct instance of `{plain}` (although at least one Creator exists): no String-argument constructor/factory method to deserialize from String value"
             ),
@@ -231,9 +312,24 @@ impl<'a> Document<'a> {
         self.error(&problem, value.get(), chain)
     }
 
-    fn unknown_member(&self, class: &str, key: &str, known: &[&str], value: &RawValue, chain: &str) -> ApiError {
-        let count = if known.len() == 1 { "one known property".to_owned() } else { format!("{} known properties", known.len()) };
-        let names = known.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+    fn unknown_member(
+        &self,
+        class: &str,
+        key: &str,
+        known: &[&str],
+        value: &RawValue,
+        chain: &str,
+    ) -> ApiError {
+        let count = if known.len() == 1 {
+            "one known property".to_owned()
+        } else {
+            format!("{} known properties", known.len())
+        };
+        let names = known
+            .iter()
+            .map(|name| format!("\"{name}\""))
+            .collect::<Vec<_>>()
+            .join(", ");
         let arrow = if chain.is_empty() { "" } else { "->" };
         self.error(
             &format!("Unrecognized field \"{key}\" (class {class}), not marked as ignorable ({count}: {names}])"),
@@ -251,10 +347,16 @@ impl<'a> Document<'a> {
 }
 
 fn located(problem: &str, line: usize, column: usize, chain: &str) -> ApiError {
-    let chain = if chain.is_empty() { String::new() } else { format!(" (through reference chain: {chain})") };
+    let chain = if chain.is_empty() {
+        String::new()
+    } else {
+        format!(" (through reference chain: {chain})")
+    };
     ApiError::new(
         StatusCode::INTERNAL_SERVER_ERROR,
-        format!("{problem}\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: {line}, column: {column}]{chain}"),
+        format!(
+            "{problem}\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: {line}, column: {column}]{chain}"
+        ),
     )
 }
 
@@ -262,7 +364,10 @@ fn located(problem: &str, line: usize, column: usize, chain: &str) -> ApiError {
 fn line_column(text: &[u8], offset: usize) -> (usize, usize) {
     let before = &text[..offset.min(text.len())];
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let begin = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let begin = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
     (line, before.len() - begin + 1)
 }
 
@@ -271,7 +376,9 @@ fn number_text(literal: &str) -> String {
     if !literal.contains(['.', 'e', 'E']) {
         return literal.to_owned();
     }
-    let Ok(number) = literal.parse::<f64>() else { return literal.to_owned() };
+    let Ok(number) = literal.parse::<f64>() else {
+        return literal.to_owned();
+    };
     let mut text = Vec::new();
     java_f64(number, &mut text);
     String::from_utf8(text).unwrap_or_else(|_| literal.to_owned())
@@ -281,7 +388,8 @@ fn number_text(literal: &str) -> String {
 mod tests {
     use super::*;
 
-    const SOURCE: &str = "at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)";
+    const SOURCE: &str =
+        "at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)";
 
     #[test]
     fn scalars_become_texts() {
@@ -297,7 +405,12 @@ mod tests {
             ("g", None),
             ("a2", Some("-0")),
         ];
-        assert_eq!(read.iter().map(|(k, v)| (k.as_str(), v.as_deref())).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            read.iter()
+                .map(|(k, v)| (k.as_str(), v.as_deref()))
+                .collect::<Vec<_>>(),
+            expected
+        );
         assert_eq!(config(b""), Ok(None));
         assert_eq!(config(b" \n"), Ok(None));
         assert_eq!(config(b"null"), Ok(None));
@@ -313,35 +426,66 @@ mod tests {
         };
         assert_eq!(
             message(br#"{"name": "c-put", "config": {"x": 1}}"#),
-            format!("Cannot deserialize value of type `java.lang.String` from Object value (token `JsonToken.START_OBJECT`)\n {SOURCE}; line: 1, column: 29] (through reference chain: java.util.LinkedHashMap[\"config\"])")
+            format!(
+                "Cannot deserialize value of type `java.lang.String` from Object value (token `JsonToken.START_OBJECT`)\n {SOURCE}; line: 1, column: 29] (through reference chain: java.util.LinkedHashMap[\"config\"])"
+            )
         );
         assert_eq!(
             message(b"[]"),
-            format!("Cannot deserialize value of type `java.util.LinkedHashMap<java.lang.String,java.lang.String>` from Array value (token `JsonToken.START_ARRAY`)\n {SOURCE}; line: 1, column: 1]")
+            format!(
+                "Cannot deserialize value of type `java.util.LinkedHashMap<java.lang.String,java.lang.String>` from Array value (token `JsonToken.START_ARRAY`)\n {SOURCE}; line: 1, column: 1]"
+            )
         );
         assert_eq!(
             message(b"{\n \"a\": [1]}"),
-            format!("Cannot deserialize value of type `java.lang.String` from Array value (token `JsonToken.START_ARRAY`)\n {SOURCE}; line: 2, column: 7] (through reference chain: java.util.LinkedHashMap[\"a\"])")
+            format!(
+                "Cannot deserialize value of type `java.lang.String` from Array value (token `JsonToken.START_ARRAY`)\n {SOURCE}; line: 2, column: 7] (through reference chain: java.util.LinkedHashMap[\"a\"])"
+            )
         );
-        assert_eq!(message(br#"{"a": "#), format!("Unexpected end-of-input: EOF while parsing a value\n {SOURCE}; line: 1, column: 6]"));
+        assert_eq!(
+            message(br#"{"a": "#),
+            format!(
+                "Unexpected end-of-input: EOF while parsing a value\n {SOURCE}; line: 1, column: 6]"
+            )
+        );
         for (body, what) in [
-            (&b"{'a': 1}"[..], "Unexpected character: key must be a string"),
+            (
+                &b"{'a': 1}"[..],
+                "Unexpected character: key must be a string",
+            ),
             (b"{} x", "Unexpected character: trailing characters"),
             (b"{\"a\": 1 /* c */}", "Unexpected character"),
-            (b"\"x\"", "Cannot construct instance of `java.util.LinkedHashMap`"),
-            (b"5", "Cannot construct instance of `java.util.LinkedHashMap`"),
-            (b"true", "Cannot construct instance of `java.util.LinkedHashMap`"),
+            (
+                b"\"x\"",
+                "Cannot construct instance of `java.util.LinkedHashMap`",
+            ),
+            (
+                b"5",
+                "Cannot construct instance of `java.util.LinkedHashMap`",
+            ),
+            (
+                b"true",
+                "Cannot construct instance of `java.util.LinkedHashMap`",
+            ),
             (b"{\"a\": \"\\ud800\"}", "Unexpected character"),
             (b"{\"a\": \"\xff\"}", "Invalid UTF-8 in the JSON text"),
         ] {
             let message = message(body);
-            assert!(message.starts_with(what) && message.contains(SOURCE), "{message}");
+            assert!(
+                message.starts_with(what) && message.contains(SOURCE),
+                "{message}"
+            );
         }
     }
 
     #[test]
     fn a_secret_never_gets_into_a_message() {
-        for body in [&br#"{"password": {"x": "hunter2"}}"#[..], br#""hunter2""#, br#"{"password": "hunter2", "#, br#"{"password": ["hunter2"]}"#] {
+        for body in [
+            &br#"{"password": {"x": "hunter2"}}"#[..],
+            br#""hunter2""#,
+            br#"{"password": "hunter2", "#,
+            br#"{"password": ["hunter2"]}"#,
+        ] {
             let message = config(body).expect_err("unreadable").message;
             assert!(!message.contains("hunter2"), "{message}");
         }
@@ -350,41 +494,77 @@ mod tests {
     #[test]
     fn a_connector_to_create() {
         let read = |body: &str| create(body.as_bytes()).map_err(|e| e.message);
-        let request = read(r#"{"name": 12, "config": {"a": 1}, "initial_state": "paused"}"#).expect("valid").expect("an object");
+        let request = read(r#"{"name": 12, "config": {"a": 1}, "initial_state": "paused"}"#)
+            .expect("valid")
+            .expect("an object");
         assert_eq!(request.name.as_deref(), Some("12"));
         assert_eq!(request.config.expect("a map")["a"].as_deref(), Some("1"));
         assert_eq!(request.initial_state, Some(TargetState::Paused));
         assert_eq!(read("null"), Ok(None));
-        assert_eq!(read(r#"{"initial_state": null, "config": null, "name": null}"#), Ok(Some(CreateRequest::default())));
+        assert_eq!(
+            read(r#"{"initial_state": null, "config": null, "name": null}"#),
+            Ok(Some(CreateRequest::default()))
+        );
         assert_eq!(
             read(r#"{"name": {"a": 1}}"#).expect_err("an object"),
-            format!("Cannot deserialize value of type `java.lang.String` from Object value (token `JsonToken.START_OBJECT`)\n {SOURCE}; line: 1, column: 10] (through reference chain: {CREATE}[\"name\"])")
+            format!(
+                "Cannot deserialize value of type `java.lang.String` from Object value (token `JsonToken.START_OBJECT`)\n {SOURCE}; line: 1, column: 10] (through reference chain: {CREATE}[\"name\"])"
+            )
         );
         for state in ["\"\"", "\"up\"", "5"] {
             let error = read(&format!(r#"{{"initial_state": {state}}}"#)).expect_err(state);
-            assert!(error.starts_with("Cannot construct instance of `") && error.contains("RUNNING, PAUSED, STOPPED"), "{error}");
+            assert!(
+                error.starts_with("Cannot construct instance of `")
+                    && error.contains("RUNNING, PAUSED, STOPPED"),
+                "{error}"
+            );
         }
         let error = read(r#"{"name": "a", "nmae": "b"}"#).expect_err("unknown member");
         assert!(error.starts_with(&format!("Unrecognized field \"nmae\" (class {CREATE}), not marked as ignorable (3 known properties: \"name\", \"config\", \"initial_state\"])")), "{error}");
         let error = read(r#"{"config": {"x": {}}}"#).expect_err("an object");
-        assert!(error.ends_with(&format!("(through reference chain: {CREATE}[\"config\"]->java.util.LinkedHashMap[\"x\"])")), "{error}");
-        assert!(read("[]").expect_err("an array").starts_with(&format!("Cannot deserialize value of type `{CREATE}` from Array value")));
+        assert!(
+            error.ends_with(&format!(
+                "(through reference chain: {CREATE}[\"config\"]->java.util.LinkedHashMap[\"x\"])"
+            )),
+            "{error}"
+        );
+        assert!(read("[]").expect_err("an array").starts_with(&format!(
+            "Cannot deserialize value of type `{CREATE}` from Array value"
+        )));
     }
 
     #[test]
     fn offsets_to_alter() {
         let read = |body: &str| offsets(body.as_bytes()).map_err(|e| e.message);
-        let all = read(r#"{"offsets": [{"partition": {"f": "a", "n": 1}, "offset": {"p": 4}}, {"partition": {"f": "b"}, "offset": null}]}"#);
-        let all = all.expect("valid").expect("an object").offsets.expect("a list");
-        assert_eq!(serde_json::to_string(&all[0]).expect("JSON"), r#"{"partition":{"f":"a","n":1},"offset":{"p":4}}"#);
+        let all = read(
+            r#"{"offsets": [{"partition": {"f": "a", "n": 1}, "offset": {"p": 4}}, {"partition": {"f": "b"}, "offset": null}]}"#,
+        );
+        let all = all
+            .expect("valid")
+            .expect("an object")
+            .offsets
+            .expect("a list");
+        assert_eq!(
+            serde_json::to_string(&all[0]).expect("JSON"),
+            r#"{"partition":{"f":"a","n":1},"offset":{"p":4}}"#
+        );
         assert!(all[1].offset.is_null());
         assert_eq!(read("{}"), Ok(Some(ConnectorOffsets::default())));
         assert_eq!(read("null"), Ok(None));
         for (body, start) in [
             (r#"{"offset": []}"#, "Unrecognized field \"offset\""),
-            (r#"{"offsets": [{"partition": {}, "x": 1}]}"#, "Unrecognized field \"x\""),
-            (r#"{"offsets": {}}"#, "Cannot deserialize value of type `java.util.ArrayList<"),
-            (r#"{"offsets": [{"partition": []}]}"#, "Cannot deserialize value of type `java.util.LinkedHashMap<java.lang.String,java.lang.Object>` from Array"),
+            (
+                r#"{"offsets": [{"partition": {}, "x": 1}]}"#,
+                "Unrecognized field \"x\"",
+            ),
+            (
+                r#"{"offsets": {}}"#,
+                "Cannot deserialize value of type `java.util.ArrayList<",
+            ),
+            (
+                r#"{"offsets": [{"partition": []}]}"#,
+                "Cannot deserialize value of type `java.util.LinkedHashMap<java.lang.String,java.lang.Object>` from Array",
+            ),
             (r#"{"offsets": [null]}"#, "Cannot invoke \""),
         ] {
             let error = read(body).expect_err(body);
@@ -394,7 +574,16 @@ mod tests {
 
     #[test]
     fn deep_nesting_does_not_overflow() {
-        let deep = format!("{{\"offsets\": [{{\"partition\": {{\"a\": {}{}}}}}]}}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(offsets(deep.as_bytes()).expect_err("too deep").message.contains("recursion limit"));
+        let deep = format!(
+            "{{\"offsets\": [{{\"partition\": {{\"a\": {}{}}}}}]}}",
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        assert!(
+            offsets(deep.as_bytes())
+                .expect_err("too deep")
+                .message
+                .contains("recursion limit")
+        );
     }
 }

@@ -33,7 +33,12 @@ impl RequestLine {
         let what = quotable(&request.uri().to_string());
         Some(Self {
             began: Instant::now(),
-            text: format!("{} - - [{time}] \"{} {what} {:?}\"", peer.ip(), request.method(), request.version()),
+            text: format!(
+                "{} - - [{time}] \"{} {what} {:?}\"",
+                peer.ip(),
+                request.method(),
+                request.version()
+            ),
             referer: value(request.headers(), header::REFERER),
             agent: value(request.headers(), header::USER_AGENT),
         })
@@ -41,7 +46,12 @@ impl RequestLine {
 
     pub(crate) fn write(self, response: &Response) {
         let bytes = response.body().size_hint().exact().unwrap_or_default();
-        let Self { began, text, referer, agent } = self;
+        let Self {
+            began,
+            text,
+            referer,
+            agent,
+        } = self;
         tracing::info!(
             target: target!(),
             "{text} {} {bytes} \"{referer}\" \"{agent}\" {}",
@@ -52,7 +62,10 @@ impl RequestLine {
 }
 
 fn value(headers: &HeaderMap, name: HeaderName) -> String {
-    headers.get(name).and_then(|value| value.to_str().ok()).map_or_else(|| "-".to_owned(), quotable)
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map_or_else(|| "-".to_owned(), quotable)
 }
 
 fn quotable(text: &str) -> String {

@@ -24,13 +24,22 @@ pub(crate) struct Refused {
 }
 
 const fn bad(reason: &'static str) -> Refused {
-    Refused { status: StatusCode::BAD_REQUEST, reason }
+    Refused {
+        status: StatusCode::BAD_REQUEST,
+        reason,
+    }
 }
 
 /// The segments of a path: `/` has none, and one slash at the end is not counted.
 pub(crate) fn segments(uri: &Uri) -> Result<Vec<Segment>, Refused> {
-    if uri.path_and_query().is_some_and(|target| target.as_str().len() > LONGEST) {
-        return Err(Refused { status: StatusCode::URI_TOO_LONG, reason: "URI Too Long" });
+    if uri
+        .path_and_query()
+        .is_some_and(|target| target.as_str().len() > LONGEST)
+    {
+        return Err(Refused {
+            status: StatusCode::URI_TOO_LONG,
+            reason: "URI Too Long",
+        });
     }
     let path = uri.path();
     if path.contains('\\') {
@@ -49,11 +58,17 @@ fn segment(text: &str) -> Result<Segment, Refused> {
         return Err(bad("Ambiguous URI empty segment"));
     }
     let raw = text.split(';').next().unwrap_or_default();
-    let decoded = percent::decode(raw, false).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(bad("Bad Request"))?;
+    let decoded = percent::decode(raw, false)
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or(bad("Bad Request"))?;
     if percent::decode(text, false).is_none() {
         return Err(bad("Bad Request"));
     }
-    let escapes = |escape: &str| raw.as_bytes().windows(3).any(|window| window.eq_ignore_ascii_case(escape.as_bytes()));
+    let escapes = |escape: &str| {
+        raw.as_bytes()
+            .windows(3)
+            .any(|window| window.eq_ignore_ascii_case(escape.as_bytes()))
+    };
     if escapes("%2F") {
         return Err(bad("Ambiguous URI path separator"));
     }
@@ -66,7 +81,10 @@ fn segment(text: &str) -> Result<Segment, Refused> {
     if (decoded == "." || decoded == "..") && raw != decoded {
         return Err(bad("Ambiguous URI path segment"));
     }
-    Ok(Segment { raw: raw.to_owned(), decoded })
+    Ok(Segment {
+        raw: raw.to_owned(),
+        decoded,
+    })
 }
 
 #[cfg(test)]
@@ -83,10 +101,22 @@ mod tests {
     fn segments_are_decoded_one_by_one() {
         assert_eq!(decoded("/"), Ok(vec![]));
         assert_eq!(decoded("/connectors/?a=//"), Ok(vec!["connectors".into()]));
-        assert_eq!(decoded("/connectors/a%20b;c=d/config"), Ok(vec!["connectors".into(), "a b".into(), "config".into()]));
-        assert_eq!(decoded("/connectors/a%3Bb"), Ok(vec!["connectors".into(), "a;b".into()]));
-        assert_eq!(decoded("/connectors/.."), Ok(vec!["connectors".into(), "..".into()]));
-        assert_eq!(decoded("/connectors/%C3%A4%2eb"), Ok(vec!["connectors".into(), "ä.b".into()]));
+        assert_eq!(
+            decoded("/connectors/a%20b;c=d/config"),
+            Ok(vec!["connectors".into(), "a b".into(), "config".into()])
+        );
+        assert_eq!(
+            decoded("/connectors/a%3Bb"),
+            Ok(vec!["connectors".into(), "a;b".into()])
+        );
+        assert_eq!(
+            decoded("/connectors/.."),
+            Ok(vec!["connectors".into(), "..".into()])
+        );
+        assert_eq!(
+            decoded("/connectors/%C3%A4%2eb"),
+            Ok(vec!["connectors".into(), "ä.b".into()])
+        );
     }
 
     #[test]

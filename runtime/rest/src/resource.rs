@@ -95,7 +95,11 @@ impl Resource {
             Self::Offsets(_) => &["HEAD", "DELETE", "GET", "OPTIONS", "PATCH"],
             Self::Logger(_) => &["HEAD", "GET", "OPTIONS", "PUT"],
             Self::Restart(_) | Self::TaskRestart(..) => &["POST", "OPTIONS"],
-            Self::Pause(_) | Self::Resume(_) | Self::Stop(_) | Self::TopicsReset(_) | Self::Validate(_) => &["OPTIONS", "PUT"],
+            Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Stop(_)
+            | Self::TopicsReset(_)
+            | Self::Validate(_) => &["OPTIONS", "PUT"],
             Self::Root
             | Self::Health
             | Self::Metrics
@@ -132,7 +136,10 @@ mod tests {
     use crate::request_target::segments;
 
     fn find(path: &str, scope: Scope) -> Option<Resource> {
-        Resource::find(&segments(&path.parse().expect("a URI")).expect("not refused"), scope)
+        Resource::find(
+            &segments(&path.parse().expect("a URI")).expect("not refused"),
+            scope,
+        )
     }
 
     #[test]
@@ -140,10 +147,27 @@ mod tests {
         let all = |path: &str| find(path, Scope::All);
         assert_eq!(all("/"), Some(Resource::Root));
         assert_eq!(all("/health/"), Some(Resource::Health));
-        assert_eq!(all("/connectors;v=1/a%20b;c=d/config/"), Some(Resource::Config("a b".into())));
-        assert_eq!(all("/connectors/x/tasks/%30/status"), Some(Resource::TaskStatus("x".into(), "0".into())));
-        assert_eq!(all("/connector-plugins/P/config/validate"), Some(Resource::Validate("P".into())));
-        for unknown in ["/%63onnectors", "/Connectors", "/connectors/x/nope", "/connectors/x/tasks/0", "/connectors/x/tasks-config", "/admin", "/connectors/;a"] {
+        assert_eq!(
+            all("/connectors;v=1/a%20b;c=d/config/"),
+            Some(Resource::Config("a b".into()))
+        );
+        assert_eq!(
+            all("/connectors/x/tasks/%30/status"),
+            Some(Resource::TaskStatus("x".into(), "0".into()))
+        );
+        assert_eq!(
+            all("/connector-plugins/P/config/validate"),
+            Some(Resource::Validate("P".into()))
+        );
+        for unknown in [
+            "/%63onnectors",
+            "/Connectors",
+            "/connectors/x/nope",
+            "/connectors/x/tasks/0",
+            "/connectors/x/tasks-config",
+            "/admin",
+            "/connectors/;a",
+        ] {
             assert_eq!(all(unknown), None, "{unknown}");
         }
     }
@@ -152,7 +176,13 @@ mod tests {
     fn a_scope_hides_the_rest() {
         assert_eq!(find("/admin/loggers", Scope::WithoutAdmin), None);
         assert_eq!(find("/connectors", Scope::AdminOnly), None);
-        assert_eq!(find("/admin/loggers/a.b", Scope::AdminOnly), Some(Resource::Logger("a.b".into())));
-        assert_eq!(find("/connectors", Scope::WithoutAdmin), Some(Resource::Connectors));
+        assert_eq!(
+            find("/admin/loggers/a.b", Scope::AdminOnly),
+            Some(Resource::Logger("a.b".into()))
+        );
+        assert_eq!(
+            find("/connectors", Scope::WithoutAdmin),
+            Some(Resource::Connectors)
+        );
     }
 }

@@ -65,21 +65,49 @@ impl BoundServer {
             AdminListeners::Shared | AdminListeners::Disabled => Vec::new(),
         };
         let addresses_of = |key, sockets: &[TcpListener]| {
-            sockets.iter().map(|socket| socket.local_addr().map_err(|e| RestError::bind(key, "a bound listener", e))).collect::<Result<Vec<_>, _>>()
+            sockets
+                .iter()
+                .map(|socket| {
+                    socket
+                        .local_addr()
+                        .map_err(|e| RestError::bind(key, "a bound listener", e))
+                })
+                .collect::<Result<Vec<_>, _>>()
         };
-        let (regular_addresses, admin_addresses) = (addresses_of("listeners", &regular)?, addresses_of("admin.listeners", &admin)?);
-        let (Some(first), Some(address)) = (options.listeners.first(), regular_addresses.first()) else {
-            return Err(RestError::invalid("listeners", "", "at least one listener is needed, for example http://127.0.0.1:8083"));
+        let (regular_addresses, admin_addresses) = (
+            addresses_of("listeners", &regular)?,
+            addresses_of("admin.listeners", &admin)?,
+        );
+        let (Some(first), Some(address)) = (options.listeners.first(), regular_addresses.first())
+        else {
+            return Err(RestError::invalid(
+                "listeners",
+                "",
+                "at least one listener is needed, for example http://127.0.0.1:8083",
+            ));
         };
         let host = match (&options.advertised_host, first.host.as_str()) {
             (Some(host), _) => host.clone(),
             (None, "") => own_address().to_string(),
             (None, host) => host.to_owned(),
         };
-        let worker_id = format!("{}:{}", bracketed(&host), options.advertised_port.unwrap_or(address.port()));
-        let addresses =
-            Addresses { advertised_url: format!("http://{worker_id}/"), worker_id, regular: regular_addresses, admin: admin_addresses };
-        Ok(Self { options, regular, admin, addresses })
+        let worker_id = format!(
+            "{}:{}",
+            bracketed(&host),
+            options.advertised_port.unwrap_or(address.port())
+        );
+        let addresses = Addresses {
+            advertised_url: format!("http://{worker_id}/"),
+            worker_id,
+            regular: regular_addresses,
+            admin: admin_addresses,
+        };
+        Ok(Self {
+            options,
+            regular,
+            admin,
+            addresses,
+        })
     }
 
     /// `host:port` under which this worker appears in statuses: the advertised host and port, or the first listener's.
@@ -105,18 +133,33 @@ impl BoundServer {
     /// Begins to answer. Must be called inside a tokio runtime.
     pub fn serve(self, herder: Arc<dyn Herder>) -> RestServer {
         let (phase, _) = watch::channel(Phase::Serving);
-        let scope = if self.options.admin == AdminListeners::Shared { Scope::All } else { Scope::WithoutAdmin };
+        let scope = if self.options.admin == AdminListeners::Shared {
+            Scope::All
+        } else {
+            Scope::WithoutAdmin
+        };
         let mut tasks = Vec::new();
         for (sockets, scope) in [(self.regular, scope), (self.admin, Scope::AdminOnly)] {
             for socket in sockets {
-                tasks.push(serve_one(socket, scope, &self.options, Arc::clone(&herder), &phase));
+                tasks.push(serve_one(
+                    socket,
+                    scope,
+                    &self.options,
+                    Arc::clone(&herder),
+                    &phase,
+                ));
             }
         }
         for address in self.addresses.regular.iter().chain(&self.addresses.admin) {
             tracing::info!("REST server listens on http://{address}/");
         }
         tracing::info!("REST server advertises {}", self.addresses.advertised_url);
-        RestServer { addresses: self.addresses, phase, tasks, stop_timeout: self.options.stop_timeout }
+        RestServer {
+            addresses: self.addresses,
+            phase,
+            tasks,
+            stop_timeout: self.options.stop_timeout,
+        }
     }
 }
 
@@ -162,12 +205,21 @@ impl RestServer {
     pub async fn stop(self) {
         self.phase.send_replace(Phase::Stopping);
         let mut tasks = self.tasks;
-        if tokio::time::timeout(self.stop_timeout, join_all(&mut tasks)).await.is_ok() {
+        if tokio::time::timeout(self.stop_timeout, join_all(&mut tasks))
+            .await
+            .is_ok()
+        {
             return;
         }
-        tracing::warn!("requests are still under way after {:?}: they are given up", self.stop_timeout);
+        tracing::warn!(
+            "requests are still under way after {:?}: they are given up",
+            self.stop_timeout
+        );
         self.phase.send_replace(Phase::Closing);
-        if tokio::time::timeout(CLOSING_TIME, join_all(&mut tasks)).await.is_err() {
+        if tokio::time::timeout(CLOSING_TIME, join_all(&mut tasks))
+            .await
+            .is_err()
+        {
             for task in tasks {
                 task.abort();
             }
@@ -184,21 +236,42 @@ async fn join_all(tasks: &mut Vec<JoinHandle<()>>) {
     }
 }
 
-fn serve_one(socket: TcpListener, scope: Scope, options: &RestOptions, herder: Arc<dyn Herder>, phase: &watch::Sender<Phase>) -> JoinHandle<()> {
+fn serve_one(
+    socket: TcpListener,
+    scope: Scope,
+    options: &RestOptions,
+    herder: Arc<dyn Herder>,
+    phase: &watch::Sender<Phase>,
+) -> JoinHandle<()> {
     let admin = scope == Scope::AdminOnly;
     let shared = Arc::new(Shared {
         herder,
         scope,
         // The admin listeners are a context of their own, to which these two do not apply.
         cross_origin: options.cross_origin.clone().filter(|_| !admin),
-        response_headers: if admin { Default::default() } else { options.response_headers.clone() },
+        response_headers: if admin {
+            Default::default()
+        } else {
+            options.response_headers.clone()
+        },
         request_timeout: options.request_timeout,
         phase: phase.subscribe(),
     });
-    let router = Router::new().fallback(dispatch::handle).layer(DefaultBodyLimit::max(options.body_limit)).with_state(shared);
-    let listener = BoundedListener::new(socket, options.max_connections, options.request_timeout + IDLE_BEYOND_REQUEST);
+    let router = Router::new()
+        .fallback(dispatch::handle)
+        .layer(DefaultBodyLimit::max(options.body_limit))
+        .with_state(shared);
+    let listener = BoundedListener::new(
+        socket,
+        options.max_connections,
+        options.request_timeout + IDLE_BEYOND_REQUEST,
+    );
     let mut stopping = phase.subscribe();
-    let serve = axum::serve(listener, router.into_make_service_with_connect_info::<Peer>()).with_graceful_shutdown(async move {
+    let serve = axum::serve(
+        listener,
+        router.into_make_service_with_connect_info::<Peer>(),
+    )
+    .with_graceful_shutdown(async move {
         // A dropped sender means that the server was dropped.
         let _ = stopping.wait_for(|phase| *phase != Phase::Serving).await;
     });
@@ -209,10 +282,17 @@ fn serve_one(socket: TcpListener, scope: Scope, options: &RestOptions, herder: A
     })
 }
 
-async fn bind_all(key: &'static str, listeners: &[ListenerUri]) -> Result<Vec<TcpListener>, RestError> {
+async fn bind_all(
+    key: &'static str,
+    listeners: &[ListenerUri],
+) -> Result<Vec<TcpListener>, RestError> {
     let mut sockets = Vec::with_capacity(listeners.len());
     for listener in listeners {
-        sockets.push(bind_one(listener).await.map_err(|e| RestError::bind(key, listener.to_string(), e))?);
+        sockets.push(
+            bind_one(listener)
+                .await
+                .map_err(|e| RestError::bind(key, listener.to_string(), e))?,
+        );
     }
     Ok(sockets)
 }
@@ -223,7 +303,12 @@ async fn bind_one(listener: &ListenerUri) -> io::Result<TcpListener> {
     }
     match TcpListener::bind(("::", listener.port)).await {
         // A machine without IPv6.
-        Err(error) if !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+            ) =>
+        {
             TcpListener::bind((Ipv4Addr::UNSPECIFIED, listener.port)).await
         }
         bound => bound,

@@ -11,7 +11,10 @@ pub(crate) fn server_info(herder: &dyn Herder) -> Result<Answer, ApiError> {
 
 pub(crate) async fn health(herder: &dyn Herder) -> Result<Answer, ApiError> {
     let health = herder.health().await;
-    Answer::json(StatusCode::from_u16(health.http_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &health)
+    Answer::json(
+        StatusCode::from_u16(health.http_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        &health,
+    )
 }
 
 pub(crate) fn metrics(herder: &dyn Herder) -> Answer {

@@ -20,12 +20,14 @@ pub(crate) trait Configured: Transform + Sized + 'static {
     fn new(config: Self::Config, side: Side) -> Result<Self, TaskError>;
 }
 
+type Create = fn(&Props, Side) -> Result<Box<dyn Transform>, TaskError>;
+
 /// A transform under one class name.
 struct Registration {
     info: PluginInfo,
     side: Side,
     definition: fn() -> &'static ConfigDef,
-    create: fn(&Props, Side) -> Result<Box<dyn Transform>, TaskError>,
+    create: Create,
 }
 
 impl fmt::Debug for Registration {

@@ -15,3 +15,5 @@ pub mod standalone;
 pub mod stores;
 pub mod task;
 pub mod worker_config;
+#[cfg(test)]
+mod fakes;

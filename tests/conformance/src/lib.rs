@@ -1,1 +1,9 @@
+//! Recorded answers of Kafka Connect and Debezium, and the runners that put the same questions to this worker and compare.
+//!
+//! * [`cdc`]: scenarios of SQL and REST steps against a PostgreSQL source. Everything that arrives in Kafka, the stored offset, the states
+//!   and the REST answers are compared with what Debezium produced, byte by byte but for positions, times and names of the run.
+//!
+//! The data files lie beside the sources: `cdc/scenarios` (what to do), `cdc/answers` (what Debezium did), `cdc/cases.txt` (which of them
+//! must be equal, and why the others are not compared).
 
+pub mod cdc;

@@ -11,16 +11,14 @@ use millrace_api::data::{Schema, SchemaId, SinkRecord, Value};
 use millrace_api::plugin::TaskError;
 
 use super::config::InsertMode;
-use super::fields::{Column, Columns};
+use super::fields::Columns;
+use super::fold::{Row, fold};
 use super::key_index::KeyIndex;
 use super::plan::{Plan, Purpose};
 use super::record_check::check;
 use super::settings::Settings;
 use super::table_name::TableName;
-use crate::postgres::{
-    ArrayBuffer, Element, ErrorClass, Relation, ServerError, Session, TableDefinition, TableId,
-    TableKind, alter_table, create_table,
-};
+use crate::postgres::{ArrayBuffer, Element, ServerError, Session, TableDefinition, TableId};
 
 /// Parameters of one statement are kept below this, so that wide rows do not add up to more than the server takes.
 const STATEMENT_BYTES: usize = 16 << 20;
@@ -59,16 +57,6 @@ pub(crate) enum DdlCommit<'a> {
     Later,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Row {
-    record: u32,
-    delete: bool,
-    /// A later row has the same key.
-    superseded: bool,
-    /// A write before which its key is deleted.
-    deleted_before: bool,
-}
-
 /// Rows of one table that were not sent yet, all of the same schemas.
 #[derive(Debug, Default)]
 struct Buffer {
@@ -96,17 +84,18 @@ impl Buffer {
 
 type PlanKey = (Option<SchemaId>, Option<SchemaId>, bool);
 
+/// A target table.
 #[derive(Debug)]
-struct Table {
+pub(super) struct Table {
     name: TableName,
-    id: TableId,
-    definition: Option<Arc<TableDefinition>>,
+    pub(super) id: TableId,
+    pub(super) definition: Option<Arc<TableDefinition>>,
     plans: HashMap<PlanKey, Arc<Plan>>,
     buffer: Buffer,
 }
 
 impl Table {
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.definition = None;
         self.plans.clear();
     }
@@ -115,16 +104,16 @@ impl Table {
 /// Everything a task knows about tables, and the memory that batches reuse.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    settings: Arc<Settings>,
-    tables: Vec<Table>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) tables: Vec<Table>,
     by_topic: HashMap<Arc<str>, usize>,
     last_topic: Option<(Arc<str>, usize)>,
     /// Tables with rows of the current call, in the order in which they appeared.
     touched: Vec<usize>,
     /// Records of the current call that were sent.
-    sent: Vec<u32>,
+    pub(super) sent: Vec<u32>,
     /// Tables changed by DDL that is not committed.
-    changed: Vec<usize>,
+    pub(super) changed: Vec<usize>,
     arrays: Vec<ArrayBuffer>,
     keys: KeyIndex,
 }
@@ -412,155 +401,6 @@ impl Writer {
         Ok(plan)
     }
 
-    /// What the table looks like; `None` when it is missing. A relation that cannot be a target is an error.
-    async fn definition(
-        &mut self,
-        session: &mut Session,
-        table: usize,
-    ) -> Result<Option<Arc<TableDefinition>>, Failure> {
-        if let Some(definition) = &self.tables[table].definition {
-            return Ok(Some(Arc::clone(definition)));
-        }
-        let id = &self.tables[table].id;
-        match session.relation(id).await? {
-            Relation::Missing => Ok(None),
-            Relation::Unusable => Err(Failure::Table(format!(
-                "{id} is neither a table nor a view; rows cannot be written to it"
-            ))),
-            Relation::Found(found) if !self.settings.accepts(found.kind) => {
-                Err(Failure::Table(format!(
-                    "{id} is a {0}, which table.types does not name; add {0} to table.types to write to it",
-                    found.kind.jdbc_name()
-                )))
-            }
-            Relation::Found(found) => {
-                let found = Arc::new(found);
-                self.tables[table].definition = Some(Arc::clone(&found));
-                Ok(Some(found))
-            }
-        }
-    }
-
-    /// Makes sure that the table has all columns.
-    async fn create_or_alter(
-        &mut self,
-        session: &mut Session,
-        table: usize,
-        columns: &Columns,
-        ddl: &mut DdlCommit<'_>,
-    ) -> Result<Arc<TableDefinition>, Failure> {
-        let settings = Arc::clone(&self.settings);
-        let config = &settings.config;
-        let style = settings.ddl_style();
-        let connect =
-            |error: crate::postgres::DdlError| Failure::connect("jdbc.ddl", error.to_string());
-        let mut attempts = 0;
-        loop {
-            let id = self.tables[table].id.clone();
-            let Some(definition) = self.definition(session, table).await? else {
-                if !config.auto_create {
-                    return Err(Failure::Table(format!(
-                        "Table {id} is missing and auto-creation is disabled"
-                    )));
-                }
-                let sql = create_table(style, &id, columns.in_creation_order()).map_err(connect)?;
-                if let Err(error) = self.run_ddl(session, table, sql, ddl).await? {
-                    // Another task was faster, or it cannot be created.
-                    if self.definition(session, table).await?.is_none() {
-                        return Err(error.into());
-                    }
-                }
-                continue;
-            };
-            let missing: Vec<&Column> = columns
-                .all()
-                .filter(|column| {
-                    definition
-                        .column(&settings.quoting.stored(&column.name))
-                        .is_none()
-                })
-                .collect();
-            if missing.is_empty() {
-                return Ok(definition);
-            }
-            let listed = missing
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ");
-            let kind = definition.kind;
-            if kind != TableKind::Table {
-                return Err(Failure::Table(format!(
-                    "{} {id} is missing fields ([{listed}]) and ALTER {} is unsupported",
-                    kind.capitalized(),
-                    kind.jdbc_name()
-                )));
-            }
-            let has_default = |column: &Column| {
-                column
-                    .schema
-                    .default()
-                    .is_some_and(|value| !value.is_null())
-            };
-            if let Some(required) = missing
-                .iter()
-                .find(|column| !column.nullable() && !has_default(column))
-            {
-                return Err(Failure::Table(format!(
-                    "Cannot ALTER {id} to add missing field {required}, as the field is not optional and does not have a default value"
-                )));
-            }
-            if !config.auto_evolve {
-                return Err(Failure::Table(format!(
-                    "Table {id} is missing fields ([{listed}]) and auto-evolution is disabled"
-                )));
-            }
-            let sql = alter_table(style, &id, missing.iter().copied()).map_err(connect)?;
-            if let Err(error) = self.run_ddl(session, table, sql, ddl).await? {
-                if attempts >= config.max_retries {
-                    return Err(Failure::Table(format!(
-                        "Failed to amend {id} to add missing fields [{listed}]: {}",
-                        error.message()
-                    )));
-                }
-                attempts += 1;
-            }
-        }
-    }
-
-    /// Runs DDL under a savepoint. The inner error is a refusal after which the transaction goes on as if nothing had been tried.
-    async fn run_ddl(
-        &mut self,
-        session: &mut Session,
-        table: usize,
-        sql: String,
-        ddl: &mut DdlCommit<'_>,
-    ) -> Result<Result<(), ServerError>, Failure> {
-        tracing::info!(connector = %self.settings.connector, %sql, "changing the database's structure");
-        self.tables[table].forget();
-        session.control("SAVEPOINT millrace_ddl").await?;
-        match session.define(sql).await {
-            Ok(()) => session.control("RELEASE SAVEPOINT millrace_ddl").await?,
-            Err(error) if matches!(error.class(), ErrorClass::Refused | ErrorClass::Stale) => {
-                session
-                    .control("ROLLBACK TO SAVEPOINT millrace_ddl; RELEASE SAVEPOINT millrace_ddl")
-                    .await?;
-                return Ok(Err(error));
-            }
-            Err(error) => return Err(error.into()),
-        }
-        match ddl {
-            DdlCommit::AtOnce(durable) => {
-                session.commit().await?;
-                self.changed.clear();
-                durable.append(&mut self.sent);
-                session.control("BEGIN").await?;
-            }
-            DdlCommit::Later => self.changed.push(table),
-        }
-        Ok(Ok(()))
-    }
-
     /// Sends the rows of a table that wait.
     async fn flush(
         &mut self,
@@ -694,26 +534,6 @@ impl Writer {
     }
 }
 
-/// Marks rows whose key comes again.
-fn fold(keys: &mut KeyIndex, plan: &Plan, records: &[SinkRecord], rows: &mut [Row]) {
-    keys.reset(rows.len());
-    for at in 0..rows.len() {
-        let record = &records[rows[at].record as usize];
-        let Some(hash) = plan.key_hash(record) else {
-            continue;
-        };
-        let before = keys.put(hash, at as u32, |other| {
-            plan.same_key(&records[rows[other as usize].record as usize], record)
-        });
-        if let Some(before) = before {
-            let before = &mut rows[before as usize];
-            before.superseded = true;
-            let deleted = before.delete || before.deleted_before;
-            rows[at].deleted_before = deleted && !rows[at].delete;
-        }
-    }
-}
-
 fn invalid_value(record: &SinkRecord, problem: &str) -> Failure {
     Failure::connect(
         "jdbc.record.value",
@@ -746,152 +566,5 @@ fn shown(value: &Value) -> String {
     match text.char_indices().nth(64) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use millrace_api::data::{Data, SchemaBuilder, Struct};
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::sink::testing::{config, record};
-
-    /// What a record does: a key, and the value of its column or, without, a delete.
-    type Change = (u8, Option<i32>);
-    /// Rows by key: the column of the record, and one that no record has.
-    type Rows = BTreeMap<u8, (i32, &'static str)>;
-
-    fn change(rows: &mut Rows, (key, value): Change, mode: InsertMode) {
-        match (value, mode) {
-            (None, _) => drop(rows.remove(&key)),
-            (Some(value), InsertMode::Update) => {
-                drop(rows.entry(key).and_modify(|row| row.0 = value))
-            }
-            (Some(value), _) => drop(
-                rows.entry(key)
-                    .and_modify(|row| row.0 = value)
-                    .or_insert((value, "fresh")),
-            ),
-        }
-    }
-
-    fn records(changes: &[Change]) -> Vec<SinkRecord> {
-        let key_schema = SchemaBuilder::structure()
-            .field("k", Schema::int32())
-            .build_valid();
-        let value_schema = SchemaBuilder::structure()
-            .field("v", Schema::int32())
-            .build_valid();
-        (0..)
-            .zip(changes)
-            .map(|(offset, (key, value))| {
-                let key = Data::new(
-                    key_schema.clone(),
-                    Struct::new(key_schema.clone(), vec![Value::Int32((*key).into())]),
-                );
-                let value = value.map_or(Data::NONE, |value| {
-                    Data::new(
-                        value_schema.clone(),
-                        Struct::new(value_schema.clone(), vec![value.into()]),
-                    )
-                });
-                record("t", offset, key, value)
-            })
-            .collect()
-    }
-
-    proptest! {
-        #[test]
-        fn folded_rows_leave_what_one_after_the_other_would(
-            there in proptest::collection::btree_set(0u8..6, 0..6),
-            changes in proptest::collection::vec((0u8..6, proptest::option::weighted(0.6, 0i32..1000)), 0..40),
-            update: bool,
-        ) {
-            let mode = if update { InsertMode::Update } else { InsertMode::Upsert };
-            let before: Rows = there.into_iter().map(|key| (key, (-1, "old"))).collect();
-            let mut expected = before.clone();
-            changes.iter().for_each(|&one| change(&mut expected, one, mode));
-
-            let records = records(&changes);
-            let settings = Settings::new("c".into(), config(&[("pk.mode", "record_key"), ("delete.enabled", "true"), ("insert.mode", "upsert")]));
-            let table = TableId { catalog: "d".into(), schema: "s".into(), table: "t".into(), sql: "t".into() };
-            let definition = TableDefinition { kind: TableKind::Table, columns: Vec::new() };
-            let key = SchemaBuilder::structure().field("k", Schema::int32()).build_valid();
-            let columns = Columns::of("t", &settings.config, Some(&key), None).expect("columns");
-            let plan = Plan::new(&settings, &table, &definition, &columns, Purpose::Delete, [None, None]).expect("plan");
-            let mut rows: Vec<Row> = (0..).zip(&changes).map(|(record, (_, value))| Row { record, delete: value.is_none(), superseded: false, deleted_before: false }).collect();
-            fold(&mut KeyIndex::default(), &plan, &records, &mut rows);
-
-            let mut got = before;
-            let left: Vec<Row> = rows.into_iter().filter(|row| !row.superseded).collect();
-            let mut keys: Vec<u8> = left.iter().map(|row| changes[row.record as usize].0).collect();
-            keys.sort_unstable();
-            prop_assert!(keys.windows(2).all(|pair| pair[0] != pair[1]), "a key twice: {keys:?}");
-            for row in left.iter().filter(|row| row.delete || row.deleted_before) {
-                change(&mut got, (changes[row.record as usize].0, None), mode);
-            }
-            for row in left.iter().filter(|row| !row.delete) {
-                change(&mut got, changes[row.record as usize], mode);
-            }
-            prop_assert_eq!(got, expected);
-        }
-    }
-
-    #[test]
-    fn keys_that_are_null_are_equal_to_nothing() {
-        let schema = SchemaBuilder::structure()
-            .field("k", Schema::int32().to_optional())
-            .build_valid();
-        let settings = Settings::new(
-            "c".into(),
-            config(&[
-                ("pk.mode", "record_value"),
-                ("pk.fields", "k"),
-                ("insert.mode", "upsert"),
-            ]),
-        );
-        let table = TableId {
-            catalog: "d".into(),
-            schema: "s".into(),
-            table: "t".into(),
-            sql: "t".into(),
-        };
-        let definition = TableDefinition {
-            kind: TableKind::Table,
-            columns: Vec::new(),
-        };
-        let columns = Columns::of("t", &settings.config, None, Some(&schema)).expect("columns");
-        let plan = Plan::new(
-            &settings,
-            &table,
-            &definition,
-            &columns,
-            Purpose::Write,
-            [None, None],
-        )
-        .expect("plan");
-        let records: Vec<_> = (0..2)
-            .map(|offset| {
-                record(
-                    "t",
-                    offset,
-                    Data::NONE,
-                    Data::new(schema.clone(), Struct::empty(schema.clone())),
-                )
-            })
-            .collect();
-        let mut rows: Vec<Row> = (0..2)
-            .map(|record| Row {
-                record,
-                delete: false,
-                superseded: false,
-                deleted_before: false,
-            })
-            .collect();
-        fold(&mut KeyIndex::default(), &plan, &records, &mut rows);
-        assert!(rows.iter().all(|row| !row.superseded));
     }
 }

@@ -15,7 +15,12 @@ pub(crate) struct Reply {
 impl Reply {
     /// All values of a header, joined.
     pub(crate) fn header(&self, name: &str) -> Option<String> {
-        let values: Vec<&str> = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect();
+        let values: Vec<&str> = self
+            .headers
+            .iter()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+            .collect();
         (!values.is_empty()).then(|| values.join(", "))
     }
 
@@ -24,16 +29,28 @@ impl Reply {
     }
 }
 
-pub(crate) async fn call(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: Option<&str>) -> Reply {
+pub(crate) async fn call(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: Option<&str>,
+) -> Reply {
     let mut request = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+    if !headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+    {
         request.push_str(&format!("Host: {address}\r\n"));
     }
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
     if body.is_some() || ["POST", "PUT", "PATCH"].contains(&method) {
-        request.push_str(&format!("Content-Length: {}\r\n", body.unwrap_or_default().len()));
+        request.push_str(&format!(
+            "Content-Length: {}\r\n",
+            body.unwrap_or_default().len()
+        ));
     }
     request.push_str("\r\n");
     request.push_str(body.unwrap_or_default());
@@ -42,7 +59,9 @@ pub(crate) async fn call(address: SocketAddr, method: &str, target: &str, header
 
 /// Sends bytes as they are and reads until the server closes.
 pub(crate) async fn exchange(address: SocketAddr, request: &[u8]) -> Reply {
-    let mut stream = TcpStream::connect(address).await.expect("the server listens");
+    let mut stream = TcpStream::connect(address)
+        .await
+        .expect("the server listens");
     // A server that refuses a large body answers and closes before all of it was sent.
     let _ = stream.write_all(request).await;
     let mut bytes = Vec::new();
@@ -52,11 +71,24 @@ pub(crate) async fn exchange(address: SocketAddr, request: &[u8]) -> Reply {
 
 pub(crate) fn reply(bytes: &[u8]) -> Reply {
     let text = String::from_utf8(bytes.to_vec()).expect("text");
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer but {text:?}"));
+    let (head, body) = text
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("no answer but {text:?}"));
     let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok()).expect("a status line");
-    let headers = lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Reply { status, headers, body: body.to_owned() }
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .and_then(|code| code.parse().ok())
+        .expect("a status line");
+    let headers = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    Reply {
+        status,
+        headers,
+        body: body.to_owned(),
+    }
 }
 
 pub(crate) async fn get(address: SocketAddr, target: &str) -> Reply {
@@ -65,5 +97,12 @@ pub(crate) async fn get(address: SocketAddr, target: &str) -> Reply {
 
 /// A request with a JSON body.
 pub(crate) async fn send(address: SocketAddr, method: &str, target: &str, body: &str) -> Reply {
-    call(address, method, target, &[("Content-Type", "application/json")], Some(body)).await
+    call(
+        address,
+        method,
+        target,
+        &[("Content-Type", "application/json")],
+        Some(body),
+    )
+    .await
 }

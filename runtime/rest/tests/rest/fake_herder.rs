@@ -39,21 +39,43 @@ impl FakeHerder {
     }
 
     pub(crate) fn last_call(&self) -> String {
-        self.calls.lock().expect("calls").last().cloned().unwrap_or_default()
+        self.calls
+            .lock()
+            .expect("calls")
+            .last()
+            .cloned()
+            .unwrap_or_default()
     }
 
     fn find(&self, name: &str, missing: fn(&str) -> HerderError) -> Result<Connector, HerderError> {
-        self.connectors.lock().expect("connectors").get(name).cloned().ok_or_else(|| missing(name))
+        self.connectors
+            .lock()
+            .expect("connectors")
+            .get(name)
+            .cloned()
+            .ok_or_else(|| missing(name))
     }
 
     fn info(&self, name: &str, config: RawProps, tasks: u32) -> ConnectorInfo {
-        let tasks = (0..tasks).map(|task| ConnectorTaskId { connector: name.to_owned(), task }).collect();
-        ConnectorInfo { name: name.to_owned(), config, tasks, kind: ConnectorType::Source }
+        let tasks = (0..tasks)
+            .map(|task| ConnectorTaskId {
+                connector: name.to_owned(),
+                task,
+            })
+            .collect();
+        ConnectorInfo {
+            name: name.to_owned(),
+            config,
+            tasks,
+            kind: ConnectorType::Source,
+        }
     }
 
     fn set_state(&self, name: &str, state: TargetState) -> Result<(), HerderError> {
         let mut connectors = self.connectors.lock().expect("connectors");
-        let connector = connectors.get_mut(name).ok_or_else(|| HerderError::unknown_connector(name))?;
+        let connector = connectors
+            .get_mut(name)
+            .ok_or_else(|| HerderError::unknown_connector(name))?;
         connector.state = state;
         connector.tasks = if state == TargetState::Stopped { 0 } else { 1 };
         Ok(())
@@ -77,7 +99,12 @@ impl FakeHerder {
         ConnectorStateInfo {
             name: name.to_owned(),
             tasks: tasks.collect(),
-            connector: ConnectorState { state: state.to_owned(), worker_id: self.worker_id.clone(), version, trace: None },
+            connector: ConnectorState {
+                state: state.to_owned(),
+                worker_id: self.worker_id.clone(),
+                version,
+                trace: None,
+            },
             kind: ConnectorType::Source,
         }
     }
@@ -105,11 +132,20 @@ impl Herder for FakeHerder {
     }
 
     async fn health(&self) -> Health {
-        self.health.lock().expect("health").clone().unwrap_or_else(Health::healthy)
+        self.health
+            .lock()
+            .expect("health")
+            .clone()
+            .unwrap_or_else(Health::healthy)
     }
 
     fn connectors(&self) -> Vec<String> {
-        self.connectors.lock().expect("connectors").keys().cloned().collect()
+        self.connectors
+            .lock()
+            .expect("connectors")
+            .keys()
+            .cloned()
+            .collect()
     }
 
     async fn connector_info(&self, name: &str) -> Result<ConnectorInfo, HerderError> {
@@ -133,9 +169,18 @@ impl Herder for FakeHerder {
     async fn task_configs(&self, name: &str) -> Result<Vec<TaskInfo>, HerderError> {
         let connector = self.find(name, HerderError::connector_not_found)?;
         let mut config = connector.config;
-        config.insert("task.class".into(), Some("org.apache.kafka.connect.file.FileStreamSourceTask".into()));
+        config.insert(
+            "task.class".into(),
+            Some("org.apache.kafka.connect.file.FileStreamSourceTask".into()),
+        );
         Ok((0..connector.tasks)
-            .map(|task| TaskInfo { id: ConnectorTaskId { connector: name.to_owned(), task }, config: config.clone() })
+            .map(|task| TaskInfo {
+                id: ConnectorTaskId {
+                    connector: name.to_owned(),
+                    task,
+                },
+                config: config.clone(),
+            })
             .collect())
     }
 
@@ -149,15 +194,23 @@ impl Herder for FakeHerder {
 
     fn task_status(&self, name: &str, task: u32) -> Result<TaskState, HerderError> {
         let missing = || HerderError::no_task_status(name, task);
-        let connector = self.find(name, |_| HerderError::not_found("")).map_err(|_| missing())?;
-        self.status_as(name, &connector, false).tasks.into_iter().find(|state| state.id == task).ok_or_else(missing)
+        let connector = self
+            .find(name, |_| HerderError::not_found(""))
+            .map_err(|_| missing())?;
+        self.status_as(name, &connector, false)
+            .tasks
+            .into_iter()
+            .find(|state| state.id == task)
+            .ok_or_else(missing)
     }
 
     fn active_topics(&self, name: &str) -> Result<Vec<String>, HerderError> {
         if self.topic_tracking_disabled {
             return Err(HerderError::topic_tracking_disabled());
         }
-        Ok(self.find(name, HerderError::connector_not_found).map_or_else(|_| Vec::new(), |_| vec!["t".to_owned()]))
+        Ok(self
+            .find(name, HerderError::connector_not_found)
+            .map_or_else(|_| Vec::new(), |_| vec!["t".to_owned()]))
     }
 
     async fn reset_active_topics(&self, name: &str) -> Result<(), HerderError> {
@@ -168,7 +221,12 @@ impl Herder for FakeHerder {
         Ok(())
     }
 
-    async fn create_connector(&self, name: &str, mut config: RawProps, state: TargetState) -> Result<ConnectorInfo, HerderError> {
+    async fn create_connector(
+        &self,
+        name: &str,
+        mut config: RawProps,
+        state: TargetState,
+    ) -> Result<ConnectorInfo, HerderError> {
         let name = name.trim();
         self.note(format!("create {name:?} {state:?}"));
         reconcile_name(name, &mut config)?;
@@ -177,7 +235,14 @@ impl Herder for FakeHerder {
             return Err(HerderError::already_exists(name));
         }
         let tasks = if state == TargetState::Started { 1 } else { 0 };
-        connectors.insert(name.to_owned(), Connector { config: config.clone(), state, tasks });
+        connectors.insert(
+            name.to_owned(),
+            Connector {
+                config: config.clone(),
+                state,
+                tasks,
+            },
+        );
         Ok(self.info(name, config, 0))
     }
 
@@ -186,15 +251,34 @@ impl Herder for FakeHerder {
         let mut connectors = self.connectors.lock().expect("connectors");
         if let Some(connector) = connectors.get_mut(name) {
             connector.config = config.clone();
-            return Ok(PutConfig { created: false, info: self.info(name, config, connector.tasks) });
+            return Ok(PutConfig {
+                created: false,
+                info: self.info(name, config, connector.tasks),
+            });
         }
-        connectors.insert(name.to_owned(), Connector { config: config.clone(), state: TargetState::Started, tasks: 1 });
-        Ok(PutConfig { created: true, info: self.info(name, config, 0) })
+        connectors.insert(
+            name.to_owned(),
+            Connector {
+                config: config.clone(),
+                state: TargetState::Started,
+                tasks: 1,
+            },
+        );
+        Ok(PutConfig {
+            created: true,
+            info: self.info(name, config, 0),
+        })
     }
 
-    async fn patch_config(&self, name: &str, patch: RawProps) -> Result<ConnectorInfo, HerderError> {
+    async fn patch_config(
+        &self,
+        name: &str,
+        patch: RawProps,
+    ) -> Result<ConnectorInfo, HerderError> {
         let mut connectors = self.connectors.lock().expect("connectors");
-        let connector = connectors.get_mut(name).ok_or_else(|| HerderError::connector_not_found(name))?;
+        let connector = connectors
+            .get_mut(name)
+            .ok_or_else(|| HerderError::connector_not_found(name))?;
         for (key, value) in patch {
             match value {
                 Some(value) => connector.config.insert(key, Some(value)),
@@ -205,7 +289,12 @@ impl Herder for FakeHerder {
     }
 
     async fn delete_connector(&self, name: &str) -> Result<(), HerderError> {
-        self.connectors.lock().expect("connectors").shift_remove(name).map(|_| ()).ok_or_else(|| HerderError::connector_not_found(name))
+        self.connectors
+            .lock()
+            .expect("connectors")
+            .shift_remove(name)
+            .map(|_| ())
+            .ok_or_else(|| HerderError::connector_not_found(name))
     }
 
     async fn pause(&self, name: &str) -> Result<(), HerderError> {
@@ -220,45 +309,81 @@ impl Herder for FakeHerder {
         self.set_state(name, TargetState::Stopped)
     }
 
-    async fn restart_connector(&self, name: &str, flags: RestartFlags) -> Result<Option<ConnectorStateInfo>, HerderError> {
-        self.note(format!("restart {name} {} {}", flags.include_tasks, flags.only_failed));
+    async fn restart_connector(
+        &self,
+        name: &str,
+        flags: RestartFlags,
+    ) -> Result<Option<ConnectorStateInfo>, HerderError> {
+        self.note(format!(
+            "restart {name} {} {}",
+            flags.include_tasks, flags.only_failed
+        ));
         let connector = self.find(name, HerderError::unknown_connector_to_restart)?;
-        Ok((flags != RestartFlags::default()).then(|| self.status_as(name, &connector, !flags.only_failed)))
+        Ok((flags != RestartFlags::default())
+            .then(|| self.status_as(name, &connector, !flags.only_failed)))
     }
 
     async fn restart_task(&self, name: &str, task: u32) -> Result<(), HerderError> {
         let connector = self.find(name, HerderError::unknown_connector_to_restart)?;
         self.note(format!("restart {name}-{task}"));
-        if task < connector.tasks { Ok(()) } else { Err(HerderError::unknown_task(name, task)) }
+        if task < connector.tasks {
+            Ok(())
+        } else {
+            Err(HerderError::unknown_task(name, task))
+        }
     }
 
     async fn offsets(&self, name: &str) -> Result<ConnectorOffsets, HerderError> {
         self.find(name, HerderError::connector_not_found)?;
-        Ok(ConnectorOffsets { offsets: Some(self.offsets.lock().expect("offsets").clone()) })
+        Ok(ConnectorOffsets {
+            offsets: Some(self.offsets.lock().expect("offsets").clone()),
+        })
     }
 
-    async fn alter_offsets(&self, name: &str, offsets: ConnectorOffsets) -> Result<Message, HerderError> {
+    async fn alter_offsets(
+        &self,
+        name: &str,
+        offsets: ConnectorOffsets,
+    ) -> Result<Message, HerderError> {
         self.stopped(name)?;
-        self.offsets.lock().expect("offsets").extend(offsets.offsets.unwrap_or_default());
-        Ok(Message { message: "The offsets for this connector have been altered successfully".into() })
+        self.offsets
+            .lock()
+            .expect("offsets")
+            .extend(offsets.offsets.unwrap_or_default());
+        Ok(Message {
+            message: "The offsets for this connector have been altered successfully".into(),
+        })
     }
 
     async fn reset_offsets(&self, name: &str) -> Result<Message, HerderError> {
         self.stopped(name)?;
         self.offsets.lock().expect("offsets").clear();
-        Ok(Message { message: "The offsets for this connector have been reset successfully".into() })
+        Ok(Message {
+            message: "The offsets for this connector have been reset successfully".into(),
+        })
     }
 
     fn plugins(&self, connectors_only: bool) -> Vec<PluginEntry> {
-        let entry = |class: &str, kind, version: Option<&str>| PluginEntry { class: class.into(), kind, version: version.map(str::to_owned) };
-        let mut all = vec![entry("a.Sink", "sink", Some("1")), entry("a.Source", "source", None)];
+        let entry = |class: &str, kind, version: Option<&str>| PluginEntry {
+            class: class.into(),
+            kind,
+            version: version.map(str::to_owned),
+        };
+        let mut all = vec![
+            entry("a.Sink", "sink", Some("1")),
+            entry("a.Source", "source", None),
+        ];
         if !connectors_only {
             all.push(entry("a.Transform", "transformation", Some("1")));
         }
         all
     }
 
-    fn plugin_config(&self, plugin: &str, version: Option<&str>) -> Result<Vec<ConfigKeyInfo>, HerderError> {
+    fn plugin_config(
+        &self,
+        plugin: &str,
+        version: Option<&str>,
+    ) -> Result<Vec<ConfigKeyInfo>, HerderError> {
         self.note(format!("config of {plugin} {version:?}"));
         if plugin != "a.Source$Value" {
             return Err(HerderError::not_found(format!("Unknown plugin {plugin}.")));
@@ -282,30 +407,63 @@ impl Herder for FakeHerder {
         self.note(format!("validate {plugin} {config:?}"));
         let class = config.get("connector.class").cloned().flatten();
         let class = class.ok_or_else(|| HerderError::internal("org.apache.kafka.connect.runtime.rest.errors.BadRequestException: no connector type"))?;
-        Ok(ConfigInfos { name: class, error_count: 0, groups: vec!["Common".into()], configs: vec![] })
+        Ok(ConfigInfos {
+            name: class,
+            error_count: 0,
+            groups: vec!["Common".into()],
+            configs: vec![],
+        })
     }
 
     fn loggers(&self) -> IndexMap<String, LoggerLevel> {
         IndexMap::from_iter([
-            ("org.reflections".to_owned(), LoggerLevel { level: "ERROR".into(), last_modified: Some(1_700_000_000_000) }),
-            ("root".to_owned(), LoggerLevel { level: "INFO".into(), last_modified: None }),
+            (
+                "org.reflections".to_owned(),
+                LoggerLevel {
+                    level: "ERROR".into(),
+                    last_modified: Some(1_700_000_000_000),
+                },
+            ),
+            (
+                "root".to_owned(),
+                LoggerLevel {
+                    level: "INFO".into(),
+                    last_modified: None,
+                },
+            ),
         ])
     }
 
     fn logger(&self, name: &str) -> Result<LoggerLevel, HerderError> {
         match name {
-            "root" => Ok(LoggerLevel { level: "INFO".into(), last_modified: None }),
+            "root" => Ok(LoggerLevel {
+                level: "INFO".into(),
+                last_modified: None,
+            }),
             _ => Err(HerderError::not_found(format!("Logger {name} not found."))),
         }
     }
 
-    async fn set_logger(&self, name: &str, level: &str, scope: LoggerScope) -> Result<Option<Vec<String>>, HerderError> {
+    async fn set_logger(
+        &self,
+        name: &str,
+        level: &str,
+        scope: LoggerScope,
+    ) -> Result<Option<Vec<String>>, HerderError> {
         self.note(format!("level of {name} {level} {scope:?}"));
         if scope == LoggerScope::Cluster {
             return Ok(None);
         }
-        let before = self.levels.lock().expect("levels").insert(name.to_owned(), level.to_owned());
-        Ok(Some(if before.as_deref() == Some(level) { vec![] } else { vec![name.to_owned()] }))
+        let before = self
+            .levels
+            .lock()
+            .expect("levels")
+            .insert(name.to_owned(), level.to_owned());
+        Ok(Some(if before.as_deref() == Some(level) {
+            vec![]
+        } else {
+            vec![name.to_owned()]
+        }))
     }
 
     fn metrics(&self) -> String {

@@ -26,15 +26,25 @@ async fn serve(options: RestOptions) -> Fixture {
 }
 
 async fn serve_over(options: RestOptions, mut herder: FakeHerder) -> Fixture {
-    let options = RestOptions { listeners: vec![free_port()], ..options };
+    let options = RestOptions {
+        listeners: vec![free_port()],
+        ..options
+    };
     let bound = BoundServer::bind(options).await.expect("a free port");
     herder.worker_id = bound.worker_id().to_owned();
     let herder = Arc::new(herder);
     let server = bound.serve(Arc::<FakeHerder>::clone(&herder));
     let address = server.addresses()[0];
-    Fixture { server, herder, address }
+    Fixture {
+        server,
+        herder,
+        address,
+    }
 }
 
 fn free_port() -> ListenerUri {
-    ListenerUri { host: "127.0.0.1".into(), port: 0 }
+    ListenerUri {
+        host: "127.0.0.1".into(),
+        port: 0,
+    }
 }

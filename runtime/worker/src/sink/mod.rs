@@ -8,3 +8,4 @@ mod runner;
 mod tests;
 
 pub use runner::SinkRunner;
+pub(crate) use runner::group_of;

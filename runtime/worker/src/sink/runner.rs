@@ -387,14 +387,14 @@ impl SinkLoop<'_> {
             let partition = fetch.partitions.iter().position(|p| p.partition == report.partition && p.topic == report.topic)?;
             fetch.records.iter().position(|record| record.partition as usize == partition && record.offset == report.offset)
         };
-        let read_back;
+        let older;
         let (fetch, at) = match found(&self.fetch) {
             Some(at) => (&self.fetch, at),
             // Of an earlier batch: the log has it.
             None => {
-                read_back = self.read_back(&report).await?;
-                match found(&read_back) {
-                    Some(at) => (&read_back, at),
+                older = read_back(&self.env, &report).await?;
+                match found(&older) {
+                    Some(at) => (&older, at),
                     None => {
                         let (topic, partition, offset) = (&report.topic, report.partition, report.offset);
                         let message = format!("The record {topic}-{partition}@{offset}, which the task reported, cannot be read again for the dead letter queue");
@@ -409,15 +409,6 @@ impl SinkLoop<'_> {
             dead.add(&original(fetch, record), &report.error, place, true);
         }
         Ok(())
-    }
-
-    async fn read_back(&self, report: &Report) -> Result<FetchBatch, TaskError> {
-        let failed = |error: LogError| TaskError::fatal("dlq.read", "Cannot read a reported record again").with_source(error);
-        let partition = TopicPartition::new(Arc::clone(&report.topic), report.partition);
-        let options =
-            ReaderOptions { client_id: format!("connector-consumer-{}", self.env.id), from: vec![(partition, report.offset)], settings: Vec::new() };
-        let mut reader = self.env.log.reader(options).await.map_err(failed)?;
-        reader.next(Duration::from_secs(30)).await.map_err(failed)
     }
 
     async fn flush_dead_letters(&mut self) -> Result<(), TaskError> {
@@ -558,6 +549,15 @@ impl SinkLoop<'_> {
     fn unrecoverable(&self, error: LogError) -> TaskError {
         TaskError::fatal("sink.log", "Exiting WorkerSinkTask due to unrecoverable exception.").with_source(error)
     }
+}
+
+/// Reads a reported record once more: it may belong to an earlier batch.
+async fn read_back(env: &TaskEnv, report: &Report) -> Result<FetchBatch, TaskError> {
+    let failed = |error: LogError| TaskError::fatal("dlq.read", "Cannot read a reported record again").with_source(error);
+    let partition = TopicPartition::new(Arc::clone(&report.topic), report.partition);
+    let options = ReaderOptions { client_id: format!("connector-consumer-{}", env.id), from: vec![(partition, report.offset)], settings: Vec::new() };
+    let mut reader = env.log.reader(options).await.map_err(failed)?;
+    reader.next(Duration::from_secs(30)).await.map_err(failed)
 }
 
 fn pairs(partitions: &[TopicPartition]) -> Vec<(Arc<str>, i32)> {
