@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use millrace_worker::herder::{LoggerControl, LoggerLevel};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Registry, reload};
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
 
 /// A handle on the levels that are in force, and the level that logging started with.
 pub(crate) struct Levels {
@@ -22,9 +22,9 @@ pub(crate) fn start(level: &str) -> Levels {
     let filter = EnvFilter::try_new(&initial).unwrap_or_else(|_| EnvFilter::new(level));
     let (filter, handle) = reload::Layer::new(filter);
     let json = std::env::var("MILLRACE_LOG_FORMAT").is_ok_and(|f| f == "json");
-    let layer = || tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let (text, json) = if json { (None, Some(layer().json())) } else { (Some(layer()), None) };
-    tracing_subscriber::registry().with(filter).with(text).with(json).init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = if json { lines.json().boxed() } else { lines.boxed() };
+    tracing_subscriber::registry().with(filter).with(lines).init();
     Levels { handle, initial }
 }
 

@@ -22,11 +22,26 @@ const VARIANTS: &[&[(&str, &str)]] = &[
     &[("compression.type", "lz4"), ("linger.ms", "20")],
     &[("compression.type", "none"), ("linger.ms", "10")],
     &[("compression.type", "snappy"), ("linger.ms", "10")],
-    &[("compression.type", "zstd"), ("compression.zstd.level", "1"), ("linger.ms", "10")],
-    &[("compression.type", "lz4"), ("linger.ms", "10"), ("batch.size", "262144")],
-    &[("compression.type", "lz4"), ("linger.ms", "5"), ("batch.size", "16384")],
+    &[
+        ("compression.type", "zstd"),
+        ("compression.zstd.level", "1"),
+        ("linger.ms", "10"),
+    ],
+    &[
+        ("compression.type", "lz4"),
+        ("linger.ms", "10"),
+        ("batch.size", "262144"),
+    ],
+    &[
+        ("compression.type", "lz4"),
+        ("linger.ms", "5"),
+        ("batch.size", "16384"),
+    ],
     &[("enable.idempotence", "false")],
-    &[("enable.idempotence", "false"), ("max.in.flight.requests.per.connection", "5")],
+    &[
+        ("enable.idempotence", "false"),
+        ("max.in.flight.requests.per.connection", "5"),
+    ],
     &[("max.in.flight.requests.per.connection", "1")],
     &[("max.in.flight.requests.per.connection", "2")],
     &[("acks", "1")],
@@ -35,9 +50,18 @@ const VARIANTS: &[&[(&str, &str)]] = &[
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let records: u64 = std::env::args().nth(1).map_or(Ok(1_000_000), |n| n.parse())?;
-    let kafka = Kafka::start(millrace_testkit::KafkaOptions { jvm: Jvm::Production, ..Default::default() }).await?;
-    let log = KafkaLog::connect(KafkaOptions { properties: vec![("bootstrap.servers".into(), kafka.bootstrap())] }).await?;
+    let records: u64 = std::env::args()
+        .nth(1)
+        .map_or(Ok(1_000_000), |n| n.parse())?;
+    let kafka = Kafka::start(millrace_testkit::KafkaOptions {
+        jvm: Jvm::Production,
+        ..Default::default()
+    })
+    .await?;
+    let log = KafkaLog::connect(KafkaOptions {
+        properties: vec![("bootstrap.servers".into(), kafka.bootstrap())],
+    })
+    .await?;
     let mut fill = RecordBatch::new();
     change_events(&mut fill, "t", 0);
     println!("{records} records of {} B", fill.byte_size() as u64 / BATCH);
@@ -46,13 +70,24 @@ async fn main() -> Result<()> {
         produce(&kafka, &log, records / 2, variant).await?;
     }
     let only: Vec<String> = std::env::args().skip(2).collect();
-    let only: Vec<(&str, &str)> = only.iter().filter_map(|pair| pair.split_once('=')).collect();
-    let variants = if only.is_empty() { VARIANTS } else { &[&only[..]] };
+    let only: Vec<(&str, &str)> = only
+        .iter()
+        .filter_map(|pair| pair.split_once('='))
+        .collect();
+    let variants = if only.is_empty() {
+        VARIANTS
+    } else {
+        &[&only[..]]
+    };
     for variant in variants {
         let run = produce(&kafka, &log, records, variant).await?;
         println!(
             "write {:>9.0}/s  client {:.2} µs  broker {:.2} µs  {:.1} MB/s compressed  rss {:.0} MB  {variant:?}",
-            records as f64 / run.seconds, run.client, run.broker, run.stored / run.seconds / 1e6, run.rss
+            records as f64 / run.seconds,
+            run.client,
+            run.broker,
+            run.stored / run.seconds / 1e6,
+            run.rss
         );
         if variant.is_empty() {
             consume(&kafka, &log, records, &run.topic).await?;
@@ -74,12 +109,35 @@ struct Run {
     rss: f64,
 }
 
-async fn produce(kafka: &Kafka, log: &KafkaLog, records: u64, variant: &[(&str, &str)]) -> Result<Run> {
+async fn produce(
+    kafka: &Kafka,
+    log: &KafkaLog,
+    records: u64,
+    variant: &[(&str, &str)],
+) -> Result<Run> {
     let topic = unique("rate");
-    let partitions: i32 = variant.iter().find(|(key, _)| *key == PARTITIONS).map_or(Ok(1), |(_, n)| n.parse())?;
-    log.admin().create_topic(&NewTopic { name: topic.clone(), partitions, replication_factor: 1, settings: Vec::new() }).await?;
-    let settings = variant.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    let mut producer = log.producer(ProducerOptions { client_id: "rate".into(), settings }).await?;
+    let partitions: i32 = variant
+        .iter()
+        .find(|(key, _)| *key == PARTITIONS)
+        .map_or(Ok(1), |(_, n)| n.parse())?;
+    log.admin()
+        .create_topic(&NewTopic {
+            name: topic.clone(),
+            partitions,
+            replication_factor: 1,
+            settings: Vec::new(),
+        })
+        .await?;
+    let settings = variant
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
+    let mut producer = log
+        .producer(ProducerOptions {
+            client_id: "rate".into(),
+            settings,
+        })
+        .await?;
     // Enough different ones that no compressor sees the same record twice in a batch of 1 MB.
     let batches: Vec<RecordBatch> = (0..16)
         .map(|n| {
@@ -90,7 +148,11 @@ async fn produce(kafka: &Kafka, log: &KafkaLog, records: u64, variant: &[(&str, 
         .collect();
     let mut turn = batches.iter().cycle();
 
-    let (own, broker, start) = (usage_of(std::process::id())?, kafka.usage().await?, Instant::now());
+    let (own, broker, start) = (
+        usage_of(std::process::id())?,
+        kafka.usage().await?,
+        Instant::now(),
+    );
     let (mut sent, mut acked, mut out) = (0, 0, Vec::new());
     while acked < records {
         let (mut taken, batch) = (0, turn.next().unwrap_or(&batches[0]));
@@ -102,7 +164,10 @@ async fn produce(kafka: &Kafka, log: &KafkaLog, records: u64, variant: &[(&str, 
                 producer.wait(Duration::from_millis(100)).await;
                 producer.deliveries(&mut out);
                 acked += out.len() as u64;
-                ensure!(out.drain(..).all(|d| d.result.is_ok()), "a record was not written");
+                ensure!(
+                    out.drain(..).all(|d| d.result.is_ok()),
+                    "a record was not written"
+                );
             }
         }
         if sent >= records {
@@ -110,33 +175,71 @@ async fn produce(kafka: &Kafka, log: &KafkaLog, records: u64, variant: &[(&str, 
         }
         producer.deliveries(&mut out);
         acked += out.len() as u64;
-        ensure!(out.drain(..).all(|d| d.result.is_ok()), "a record was not written");
+        ensure!(
+            out.drain(..).all(|d| d.result.is_ok()),
+            "a record was not written"
+        );
     }
     let seconds = start.elapsed().as_secs_f64();
-    let (own, broker) = (usage_of(std::process::id())? - own, kafka.usage().await? - broker);
+    let (own, broker) = (
+        usage_of(std::process::id())? - own,
+        kafka.usage().await? - broker,
+    );
     let per = |cpu: f64| cpu * 1e6 / acked as f64;
-    let folder = kafka.log_file().with_file_name("data").join(format!("{topic}-0"));
-    let stored = std::fs::read_dir(folder)?.flatten().filter(|f| f.path().extension().is_some_and(|e| e == "log")).map(|f| f.metadata().map_or(0, |m| m.len())).sum::<u64>();
-    Ok(Run { topic, seconds, client: per(own.cpu_seconds), broker: per(broker.cpu_seconds), stored: stored as f64, rss: own.peak_rss as f64 / 1e6 })
+    let folder = kafka
+        .log_file()
+        .with_file_name("data")
+        .join(format!("{topic}-0"));
+    let stored = std::fs::read_dir(folder)?
+        .flatten()
+        .filter(|f| f.path().extension().is_some_and(|e| e == "log"))
+        .map(|f| f.metadata().map_or(0, |m| m.len()))
+        .sum::<u64>();
+    Ok(Run {
+        topic,
+        seconds,
+        client: per(own.cpu_seconds),
+        broker: per(broker.cpu_seconds),
+        stored: stored as f64,
+        rss: own.peak_rss as f64 / 1e6,
+    })
 }
 
 async fn consume(kafka: &Kafka, log: &KafkaLog, records: u64, topic: &str) -> Result<()> {
-    let (own, broker, start) = (usage_of(std::process::id())?, kafka.usage().await?, Instant::now());
-    let options = ReaderOptions { client_id: "rate".into(), from: vec![(TopicPartition::new(topic, 0), 0)], settings: Vec::new() };
+    let (own, broker, start) = (
+        usage_of(std::process::id())?,
+        kafka.usage().await?,
+        Instant::now(),
+    );
+    let options = ReaderOptions {
+        client_id: "rate".into(),
+        from: vec![(TopicPartition::new(topic, 0), 0)],
+        settings: Vec::new(),
+    };
     let mut reader = log.reader(options).await?;
     let (mut read, mut batches) = (0, 0u64);
     while read < records {
         let batch = reader.next(Duration::from_secs(10)).await?;
-        ensure!(!batch.records.is_empty(), "the reader stands still at {read}");
+        ensure!(
+            !batch.records.is_empty(),
+            "the reader stands still at {read}"
+        );
         read += batch.records.len() as u64;
         batches += 1;
     }
     let seconds = start.elapsed().as_secs_f64();
-    let (own, broker) = (usage_of(std::process::id())? - own, kafka.usage().await? - broker);
+    let (own, broker) = (
+        usage_of(std::process::id())? - own,
+        kafka.usage().await? - broker,
+    );
     let per = |cpu: f64| cpu * 1e6 / read as f64;
     println!(
         "read  {:>9.0}/s  client {:.2} µs  broker {:.2} µs  {} records per batch  rss {:.0} MB",
-        read as f64 / seconds, per(own.cpu_seconds), per(broker.cpu_seconds), read / batches, own.peak_rss as f64 / 1e6
+        read as f64 / seconds,
+        per(own.cpu_seconds),
+        per(broker.cpu_seconds),
+        read / batches,
+        own.peak_rss as f64 / 1e6
     );
     Ok(())
 }
@@ -161,11 +264,31 @@ fn change_events(batch: &mut RecordBatch, topic: &str, first: u64) {
              \"created_at\":{},\"updated_at\":{}}},\"source\":{{\"version\":\"3.7.0.Final\",\"connector\":\"postgresql\",\"name\":\"shop\",\"ts_ms\":{},\"snapshot\":\"false\",\
              \"db\":\"shop\",\"sequence\":\"[\\\"{}\\\",\\\"{lsn}\\\"]\",\"ts_us\":{},\"ts_ns\":{},\"schema\":\"public\",\"table\":\"orders\",\"txId\":{},\"lsn\":{lsn},\"xmin\":null}},\
              \"transaction\":null,\"op\":\"c\",\"ts_ms\":{},\"ts_us\":{},\"ts_ns\":{}}}",
-            next() % 100_000, ["new", "paid", "sent", "returned"][(next() % 4) as usize], next(), next(), next(), next() % 1_000, next() % 100,
-            1_700_000_000_000_000 + n * 1_000, 1_700_000_000_000_000 + n * 1_003, 1_700_000_000_000 + n, lsn - 312, 1_700_000_000_000_000 + n * 1_000,
-            1_700_000_000_000_000_000 + n * 1_000_000, 4_711 + n / 1_000, 1_700_000_000_100 + n, 1_700_000_000_100_000 + n * 1_000, 1_700_000_000_100_000_000 + n * 1_000_000,
+            next() % 100_000,
+            ["new", "paid", "sent", "returned"][(next() % 4) as usize],
+            next(),
+            next(),
+            next(),
+            next() % 1_000,
+            next() % 100,
+            1_700_000_000_000_000 + n * 1_000,
+            1_700_000_000_000_000 + n * 1_003,
+            1_700_000_000_000 + n,
+            lsn - 312,
+            1_700_000_000_000_000 + n * 1_000,
+            1_700_000_000_000_000_000 + n * 1_000_000,
+            4_711 + n / 1_000,
+            1_700_000_000_100 + n,
+            1_700_000_000_100_000 + n * 1_000,
+            1_700_000_000_100_000_000 + n * 1_000_000,
         );
         let key = format!("{{\"id\":{n}}}");
-        batch.append(topic, -1, 1_700_000_000_000 + n as i64, Some(key.as_bytes()), Some(text.as_bytes()));
+        batch.append(
+            topic,
+            -1,
+            1_700_000_000_000 + n as i64,
+            Some(key.as_bytes()),
+            Some(text.as_bytes()),
+        );
     }
 }

@@ -8,15 +8,22 @@ use std::time::Duration;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::offset_delete_request::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
-use kafka_protocol::messages::offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
 use kafka_protocol::messages::{
-    BrokerId, ConsumerGroupDescribeRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest, DescribeGroupsRequest, GroupId, ListOffsetsRequest,
+    BrokerId, ConsumerGroupDescribeRequest, CreateTopicsRequest, DeleteTopicsRequest,
+    DescribeConfigsRequest, DescribeGroupsRequest, GroupId, ListOffsetsRequest,
     OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
 };
 use kafka_protocol::protocol::StrBytes;
-use millrace_log::{Admin, ClientSettings, GroupOffset, LogError, NewTopic, TopicDescription, TopicPartition};
+use millrace_log::{
+    Admin, ClientSettings, GroupOffset, LogError, NewTopic, TopicDescription, TopicPartition,
+};
 use tokio::time::{Instant, sleep};
 
 use crate::errors::from_response;
@@ -48,23 +55,43 @@ impl KafkaAdmin {
     }
 
     fn open(&self) -> Result<(), LogError> {
-        if self.closed.load(Ordering::Acquire) { Err(LogError::Closed) } else { Ok(()) }
+        if self.closed.load(Ordering::Acquire) {
+            Err(LogError::Closed)
+        } else {
+            Ok(())
+        }
     }
 
     /// Offsets at `timestamp` ([`EARLIEST`], [`LATEST`]), in the order asked for. With `committed`, the end is that of the last finished transaction.
-    pub(crate) async fn list_offsets(&self, partitions: &[TopicPartition], timestamp: i64, committed: bool) -> Result<Vec<i64>, LogError> {
+    pub(crate) async fn list_offsets(
+        &self,
+        partitions: &[TopicPartition],
+        timestamp: i64,
+        committed: bool,
+    ) -> Result<Vec<i64>, LogError> {
         self.open()?;
         let deadline = Instant::now() + self.raw.api_timeout();
         let mut found: HashMap<TopicPartition, i64> = HashMap::new();
         loop {
-            let missing: Vec<&TopicPartition> = partitions.iter().filter(|p| !found.contains_key(*p)).collect();
+            let missing: Vec<&TopicPartition> = partitions
+                .iter()
+                .filter(|p| !found.contains_key(*p))
+                .collect();
             if missing.is_empty() {
-                return Ok(partitions.iter().map(|p| found.get(p).copied().unwrap_or(-1)).collect());
+                return Ok(partitions
+                    .iter()
+                    .map(|p| found.get(p).copied().unwrap_or(-1))
+                    .collect());
             }
-            match self.list_offsets_once(&missing, timestamp, committed, &mut found).await {
+            match self
+                .list_offsets_once(&missing, timestamp, committed, &mut found)
+                .await
+            {
                 Ok(()) => {}
                 // Leaders move while brokers restart.
-                Err(error) if error.is_retriable() && Instant::now() < deadline => sleep(Duration::from_millis(100)).await,
+                Err(error) if error.is_retriable() && Instant::now() < deadline => {
+                    sleep(Duration::from_millis(100)).await
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -92,28 +119,55 @@ impl KafkaAdmin {
         for p in partitions {
             match leaders.get(&(&*p.topic, p.partition)) {
                 None => return Err(LogError::UnknownTopic(p.to_string())),
-                Some(-1) => return Err(LogError::retriable(format!("partition {p} has no leader at the moment"))),
-                Some(leader) => by_leader.entry(*leader).or_default().entry(&*p.topic).or_default().push(p.partition),
+                Some(-1) => {
+                    return Err(LogError::retriable(format!(
+                        "partition {p} has no leader at the moment"
+                    )));
+                }
+                Some(leader) => by_leader
+                    .entry(*leader)
+                    .or_default()
+                    .entry(&*p.topic)
+                    .or_default()
+                    .push(p.partition),
             }
         }
         for (leader, topics) in by_leader {
             let topics = topics
                 .into_iter()
                 .map(|(name, partitions)| {
-                    let partitions = partitions.into_iter().map(|p| ListOffsetsPartition::default().with_partition_index(p).with_timestamp(timestamp)).collect();
-                    ListOffsetsTopic::default().with_name(topic_name(name)).with_partitions(partitions)
+                    let partitions = partitions
+                        .into_iter()
+                        .map(|p| {
+                            ListOffsetsPartition::default()
+                                .with_partition_index(p)
+                                .with_timestamp(timestamp)
+                        })
+                        .collect();
+                    ListOffsetsTopic::default()
+                        .with_name(topic_name(name))
+                        .with_partitions(partitions)
                 })
                 .collect();
-            let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_isolation_level(i8::from(committed)).with_topics(topics);
+            let request = ListOffsetsRequest::default()
+                .with_replica_id(BrokerId(-1))
+                .with_isolation_level(i8::from(committed))
+                .with_topics(topics);
             let response = self.raw.once(Target::Broker(leader), 6, &request).await?;
             for topic in response.topics {
                 for p in topic.partitions {
                     let at = TopicPartition::new(topic.name.as_str(), p.partition_index);
                     if p.error_code != 0 {
-                        return Err(match from_response(&format!("cannot read the offsets of {at}"), p.error_code, None) {
-                            LogError::UnknownTopic(_) => LogError::UnknownTopic(at.to_string()),
-                            other => other,
-                        });
+                        return Err(
+                            match from_response(
+                                &format!("cannot read the offsets of {at}"),
+                                p.error_code,
+                                None,
+                            ) {
+                                LogError::UnknownTopic(_) => LogError::UnknownTopic(at.to_string()),
+                                other => other,
+                            },
+                        );
                     }
                     found.insert(at, p.offset);
                 }
@@ -123,7 +177,11 @@ impl KafkaAdmin {
     }
 
     /// Returns once no transaction holds back the positions of `group` for `partitions`.
-    pub(crate) async fn await_stable(&self, group: &str, partitions: &[TopicPartition]) -> Result<(), LogError> {
+    pub(crate) async fn await_stable(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<(), LogError> {
         self.open()?;
         let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
         for p in partitions {
@@ -131,14 +189,27 @@ impl KafkaAdmin {
         }
         let topics = topics
             .into_iter()
-            .map(|(name, partitions)| OffsetFetchRequestTopic::default().with_name(topic_name(name)).with_partition_indexes(partitions))
+            .map(|(name, partitions)| {
+                OffsetFetchRequestTopic::default()
+                    .with_name(topic_name(name))
+                    .with_partition_indexes(partitions)
+            })
             .collect();
-        let request = OffsetFetchRequest::default().with_group_id(group_id(group)).with_topics(Some(topics)).with_require_stable(true);
+        let request = OffsetFetchRequest::default()
+            .with_group_id(group_id(group))
+            .with_topics(Some(topics))
+            .with_require_stable(true);
         let what = format!("cannot read the offsets of group '{group}'");
         self.raw
             .send(Target::Coordinator(group), 7, &request, |response| {
-                let codes = response.topics.iter().flat_map(|t| t.partitions.iter().map(|p| p.error_code));
-                match std::iter::once(response.error_code).chain(codes).find(|code| *code != 0) {
+                let codes = response
+                    .topics
+                    .iter()
+                    .flat_map(|t| t.partitions.iter().map(|p| p.error_code));
+                match std::iter::once(response.error_code)
+                    .chain(codes)
+                    .find(|code| *code != 0)
+                {
                     Some(code) => Err(from_response(&what, code, None)),
                     None => Ok(()),
                 }
@@ -150,8 +221,15 @@ impl KafkaAdmin {
         let deadline = Instant::now() + PROPAGATION;
         while self.ready(name).await? != present {
             if Instant::now() >= deadline {
-                let state = if present { "has no leaders" } else { "is still there" };
-                return Err(LogError::Timeout(format!("topic '{name}' {state} after {} s", PROPAGATION.as_secs())));
+                let state = if present {
+                    "has no leaders"
+                } else {
+                    "is still there"
+                };
+                return Err(LogError::Timeout(format!(
+                    "topic '{name}' {state} after {} s",
+                    PROPAGATION.as_secs()
+                )));
             }
             sleep(Duration::from_millis(20)).await;
         }
@@ -161,7 +239,11 @@ impl KafkaAdmin {
     /// Whether the topic exists and every partition has a leader.
     async fn ready(&self, name: &str) -> Result<bool, LogError> {
         let metadata = self.raw.metadata(Some(vec![name.to_owned()])).await?;
-        Ok(metadata.topics.iter().any(|t| t.error_code == 0 && !t.partitions.is_empty() && t.partitions.iter().all(|p| *p.leader_id >= 0)))
+        Ok(metadata.topics.iter().any(|t| {
+            t.error_code == 0
+                && !t.partitions.is_empty()
+                && t.partitions.iter().all(|p| *p.leader_id >= 0)
+        }))
     }
 }
 
@@ -173,7 +255,9 @@ impl Admin for KafkaAdmin {
             .settings
             .iter()
             .map(|(name, value)| {
-                CreatableTopicConfig::default().with_name(StrBytes::from_string(name.clone())).with_value(Some(StrBytes::from_string(value.clone())))
+                CreatableTopicConfig::default()
+                    .with_name(StrBytes::from_string(name.clone()))
+                    .with_value(Some(StrBytes::from_string(value.clone())))
             })
             .collect();
         let new = CreatableTopic::default()
@@ -181,14 +265,24 @@ impl Admin for KafkaAdmin {
             .with_num_partitions(topic.partitions)
             .with_replication_factor(topic.replication_factor)
             .with_configs(settings);
-        let request = CreateTopicsRequest::default().with_topics(vec![new]).with_timeout_ms(30_000);
+        let request = CreateTopicsRequest::default()
+            .with_topics(vec![new])
+            .with_timeout_ms(30_000);
         let what = format!("cannot create topic '{}'", topic.name);
         // A refusal is an answer, not a reason to ask again; only a controller that moved is.
         const NOT_CONTROLLER: i16 = 41;
         self.raw
             .send(Target::Controller, 6, &request, |response| {
-                let result = response.topics.first().ok_or_else(|| LogError::fatal(format!("{what}: the broker does not say what became of it")))?;
-                let refusal = |code| from_response(&what, code, result.error_message.as_ref().map(|t| t.as_str()));
+                let result = response.topics.first().ok_or_else(|| {
+                    LogError::fatal(format!("{what}: the broker does not say what became of it"))
+                })?;
+                let refusal = |code| {
+                    from_response(
+                        &what,
+                        code,
+                        result.error_message.as_ref().map(|t| t.as_str()),
+                    )
+                };
                 match result.error_code {
                     0 => Ok(Ok(())),
                     TOPIC_ALREADY_EXISTS => Ok(Err(LogError::TopicExists(topic.name.clone()))),
@@ -202,14 +296,30 @@ impl Admin for KafkaAdmin {
 
     async fn delete_topic(&self, name: &str) -> Result<(), LogError> {
         self.open()?;
-        let request = DeleteTopicsRequest::default().with_topic_names(vec![topic_name(name)]).with_timeout_ms(30_000);
+        let request = DeleteTopicsRequest::default()
+            .with_topic_names(vec![topic_name(name)])
+            .with_timeout_ms(30_000);
         let what = format!("cannot delete topic '{name}'");
         self.raw
-            .send(Target::Controller, 5, &request, |response| match response.responses.first().map(|r| (r.error_code, r.error_message.clone())) {
-                Some((0, _)) => Ok(()),
-                Some((UNKNOWN_TOPIC_OR_PARTITION, _)) => Err(LogError::UnknownTopic(name.to_owned())),
-                Some((code, text)) => Err(from_response(&what, code, text.as_ref().map(|t| t.as_str()))),
-                None => Err(LogError::fatal(format!("{what}: the broker does not say what became of it"))),
+            .send(Target::Controller, 5, &request, |response| {
+                match response
+                    .responses
+                    .first()
+                    .map(|r| (r.error_code, r.error_message.clone()))
+                {
+                    Some((0, _)) => Ok(()),
+                    Some((UNKNOWN_TOPIC_OR_PARTITION, _)) => {
+                        Err(LogError::UnknownTopic(name.to_owned()))
+                    }
+                    Some((code, text)) => Err(from_response(
+                        &what,
+                        code,
+                        text.as_ref().map(|t| t.as_str()),
+                    )),
+                    None => Err(LogError::fatal(format!(
+                        "{what}: the broker does not say what became of it"
+                    ))),
+                }
             })
             .await?;
         self.wait_until_visible(name, false).await
@@ -218,7 +328,12 @@ impl Admin for KafkaAdmin {
     async fn list_topics(&self) -> Result<Vec<String>, LogError> {
         self.open()?;
         let metadata = self.raw.metadata(None).await?;
-        let mut names: Vec<String> = metadata.topics.iter().filter(|t| t.error_code == 0).filter_map(|t| t.name.as_ref().map(|n| n.to_string())).collect();
+        let mut names: Vec<String> = metadata
+            .topics
+            .iter()
+            .filter(|t| t.error_code == 0)
+            .filter_map(|t| t.name.as_ref().map(|n| n.to_string()))
+            .collect();
         names.sort_unstable();
         Ok(names)
     }
@@ -226,26 +341,42 @@ impl Admin for KafkaAdmin {
     async fn describe_topic(&self, name: &str) -> Result<Option<TopicDescription>, LogError> {
         self.open()?;
         let metadata = self.raw.metadata(Some(vec![name.to_owned()])).await?;
-        let Some(topic) = metadata.topics.first() else { return Ok(None) };
+        let Some(topic) = metadata.topics.first() else {
+            return Ok(None);
+        };
         match topic.error_code {
             0 | LEADER_NOT_AVAILABLE => Ok(Some(TopicDescription {
                 name: name.to_owned(),
                 partitions: topic.partitions.len() as i32,
-                replication_factor: topic.partitions.iter().find(|p| p.partition_index == 0).map_or(0, |p| p.replica_nodes.len() as i16),
+                replication_factor: topic
+                    .partitions
+                    .iter()
+                    .find(|p| p.partition_index == 0)
+                    .map_or(0, |p| p.replica_nodes.len() as i16),
             })),
             UNKNOWN_TOPIC_OR_PARTITION => Ok(None),
-            code => Err(from_response(&format!("cannot describe topic '{name}'"), code, None)),
+            code => Err(from_response(
+                &format!("cannot describe topic '{name}'"),
+                code,
+                None,
+            )),
         }
     }
 
     async fn topic_settings(&self, name: &str) -> Result<ClientSettings, LogError> {
         self.open()?;
-        let resource = DescribeConfigsResource::default().with_resource_type(TOPIC_RESOURCE).with_resource_name(StrBytes::from_string(name.to_owned()));
+        let resource = DescribeConfigsResource::default()
+            .with_resource_type(TOPIC_RESOURCE)
+            .with_resource_name(StrBytes::from_string(name.to_owned()));
         let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
         let what = format!("cannot read the settings of topic '{name}'");
         self.raw
             .send(Target::Any, 4, &request, |response| {
-                let result = response.results.into_iter().next().ok_or_else(|| LogError::fatal(format!("{what}: the answer is empty")))?;
+                let result = response
+                    .results
+                    .into_iter()
+                    .next()
+                    .ok_or_else(|| LogError::fatal(format!("{what}: the answer is empty")))?;
                 match result.error_code {
                     0 => Ok(result
                         .configs
@@ -253,7 +384,11 @@ impl Admin for KafkaAdmin {
                         .filter_map(|c| c.value.map(|v| (c.name.to_string(), v.to_string())))
                         .collect()),
                     UNKNOWN_TOPIC_OR_PARTITION => Err(LogError::UnknownTopic(name.to_owned())),
-                    code => Err(from_response(&what, code, result.error_message.as_ref().map(|t| t.as_str()))),
+                    code => Err(from_response(
+                        &what,
+                        code,
+                        result.error_message.as_ref().map(|t| t.as_str()),
+                    )),
                 }
             })
             .await
@@ -267,7 +402,10 @@ impl Admin for KafkaAdmin {
 
     async fn group_offsets(&self, group: &str) -> Result<Vec<GroupOffset>, LogError> {
         self.open()?;
-        let request = OffsetFetchRequest::default().with_group_id(group_id(group)).with_topics(None).with_require_stable(true);
+        let request = OffsetFetchRequest::default()
+            .with_group_id(group_id(group))
+            .with_topics(None)
+            .with_require_stable(true);
         let what = format!("cannot read the offsets of group '{group}'");
         let mut offsets = self
             .raw
@@ -283,7 +421,13 @@ impl Admin for KafkaAdmin {
                             return Err(from_response(&what, p.error_code, None));
                         }
                         if p.committed_offset >= 0 {
-                            out.push(GroupOffset { partition: TopicPartition::new(Arc::clone(&name), p.partition_index), offset: p.committed_offset });
+                            out.push(GroupOffset {
+                                partition: TopicPartition::new(
+                                    Arc::clone(&name),
+                                    p.partition_index,
+                                ),
+                                offset: p.committed_offset,
+                            });
                         }
                     }
                 }
@@ -294,16 +438,27 @@ impl Admin for KafkaAdmin {
         Ok(offsets)
     }
 
-    async fn alter_group_offsets(&self, group: &str, offsets: &[(TopicPartition, Option<i64>)]) -> Result<(), LogError> {
+    async fn alter_group_offsets(
+        &self,
+        group: &str,
+        offsets: &[(TopicPartition, Option<i64>)],
+    ) -> Result<(), LogError> {
         self.open()?;
-        let busy = || LogError::retriable(format!("the offsets of group '{group}' cannot be changed while it has members: stop its consumers first"));
+        let busy = || {
+            LogError::retriable(format!(
+                "the offsets of group '{group}' cannot be changed while it has members: stop its consumers first"
+            ))
+        };
         if self.group_members(group).await? > 0 {
             return Err(busy());
         }
         let of_topic = |keep: fn(&Option<i64>) -> bool| {
             let mut topics: BTreeMap<&str, Vec<(i32, i64)>> = BTreeMap::new();
             for (p, offset) in offsets.iter().filter(|(_, offset)| keep(offset)) {
-                topics.entry(&*p.topic).or_default().push((p.partition, offset.unwrap_or(-1)));
+                topics
+                    .entry(&*p.topic)
+                    .or_default()
+                    .push((p.partition, offset.unwrap_or(-1)));
             }
             topics
         };
@@ -322,16 +477,26 @@ impl Admin for KafkaAdmin {
                                 .with_committed_metadata(Some(StrBytes::from_static_str("")))
                         })
                         .collect();
-                    OffsetCommitRequestTopic::default().with_name(topic_name(name)).with_partitions(partitions)
+                    OffsetCommitRequestTopic::default()
+                        .with_name(topic_name(name))
+                        .with_partitions(partitions)
                 })
                 .collect();
-            let request = OffsetCommitRequest::default().with_group_id(group_id(group)).with_generation_id_or_member_epoch(-1).with_topics(topics);
+            let request = OffsetCommitRequest::default()
+                .with_group_id(group_id(group))
+                .with_generation_id_or_member_epoch(-1)
+                .with_topics(topics);
             let refusals = self
                 .raw
                 .send(Target::Coordinator(group), 8, &request, |response| {
                     let codes = response.topics.into_iter().flat_map(|t| {
                         let name = t.name;
-                        t.partitions.into_iter().map(move |p| (TopicPartition::new(name.as_str(), p.partition_index), p.error_code))
+                        t.partitions.into_iter().map(move |p| {
+                            (
+                                TopicPartition::new(name.as_str(), p.partition_index),
+                                p.error_code,
+                            )
+                        })
                     });
                     coordinator_errors(codes, &format!("cannot set the offsets of group '{group}'"))
                 })
@@ -343,20 +508,38 @@ impl Admin for KafkaAdmin {
             let topics = removed
                 .into_iter()
                 .map(|(name, partitions)| {
-                    let partitions = partitions.into_iter().map(|(p, _)| OffsetDeleteRequestPartition::default().with_partition_index(p)).collect();
-                    OffsetDeleteRequestTopic::default().with_name(topic_name(name)).with_partitions(partitions)
+                    let partitions = partitions
+                        .into_iter()
+                        .map(|(p, _)| {
+                            OffsetDeleteRequestPartition::default().with_partition_index(p)
+                        })
+                        .collect();
+                    OffsetDeleteRequestTopic::default()
+                        .with_name(topic_name(name))
+                        .with_partitions(partitions)
                 })
                 .collect();
-            let request = OffsetDeleteRequest::default().with_group_id(group_id(group)).with_topics(topics);
+            let request = OffsetDeleteRequest::default()
+                .with_group_id(group_id(group))
+                .with_topics(topics);
             let refusals = self
                 .raw
                 .send(Target::Coordinator(group), 0, &request, |response| {
-                    let whole = std::iter::once((TopicPartition::new("", 0), response.error_code)).filter(|(_, code)| *code != GROUP_ID_NOT_FOUND);
+                    let whole = std::iter::once((TopicPartition::new("", 0), response.error_code))
+                        .filter(|(_, code)| *code != GROUP_ID_NOT_FOUND);
                     let codes = response.topics.into_iter().flat_map(|t| {
                         let name = t.name;
-                        t.partitions.into_iter().map(move |p| (TopicPartition::new(name.as_str(), p.partition_index), p.error_code))
+                        t.partitions.into_iter().map(move |p| {
+                            (
+                                TopicPartition::new(name.as_str(), p.partition_index),
+                                p.error_code,
+                            )
+                        })
                     });
-                    coordinator_errors(whole.chain(codes), &format!("cannot remove the offsets of group '{group}'"))
+                    coordinator_errors(
+                        whole.chain(codes),
+                        &format!("cannot remove the offsets of group '{group}'"),
+                    )
                 })
                 .await?;
             first_refusal(group, refusals, busy)?;
@@ -370,13 +553,18 @@ impl Admin for KafkaAdmin {
         let request = DescribeGroupsRequest::default().with_groups(vec![group_id(group)]);
         let members = self
             .raw
-            .send(Target::Coordinator(group), 5, &request, |response| match response.groups.into_iter().next() {
-                None => Ok(Some(0)),
-                Some(g) if g.error_code == 0 && &*g.group_state == "Dead" => Ok(None),
-                Some(g) if g.error_code == 0 => Ok(Some(g.members.len())),
-                Some(g) if g.error_code == GROUP_ID_NOT_FOUND => Ok(None),
-                Some(g) => Err(from_response(&what, g.error_code, None)),
-            })
+            .send(
+                Target::Coordinator(group),
+                5,
+                &request,
+                |response| match response.groups.into_iter().next() {
+                    None => Ok(Some(0)),
+                    Some(g) if g.error_code == 0 && &*g.group_state == "Dead" => Ok(None),
+                    Some(g) if g.error_code == 0 => Ok(Some(g.members.len())),
+                    Some(g) if g.error_code == GROUP_ID_NOT_FOUND => Ok(None),
+                    Some(g) => Err(from_response(&what, g.error_code, None)),
+                },
+            )
             .await?;
         if let Some(members) = members {
             return Ok(members);
@@ -400,21 +588,35 @@ fn group_id(group: &str) -> GroupId {
 }
 
 /// Failures of the coordinator itself as an error that is tried again; refusals of single partitions as a list.
-fn coordinator_errors(codes: impl Iterator<Item = (TopicPartition, i16)>, what: &str) -> Result<Vec<(TopicPartition, i16)>, LogError> {
+fn coordinator_errors(
+    codes: impl Iterator<Item = (TopicPartition, i16)>,
+    what: &str,
+) -> Result<Vec<(TopicPartition, i16)>, LogError> {
     const COORDINATOR_MOVES: [i16; 3] = [14, 15, 16];
     let refusals: Vec<_> = codes.filter(|(_, code)| *code != 0).collect();
-    match refusals.iter().find(|(_, code)| COORDINATOR_MOVES.contains(code)) {
+    match refusals
+        .iter()
+        .find(|(_, code)| COORDINATOR_MOVES.contains(code))
+    {
         Some((_, code)) => Err(from_response(what, *code, None)),
         None => Ok(refusals),
     }
 }
 
-fn first_refusal(group: &str, refusals: Vec<(TopicPartition, i16)>, busy: impl Fn() -> LogError) -> Result<(), LogError> {
+fn first_refusal(
+    group: &str,
+    refusals: Vec<(TopicPartition, i16)>,
+    busy: impl Fn() -> LogError,
+) -> Result<(), LogError> {
     const HAS_MEMBERS: [i16; 4] = [22, 25, 68, 86];
     match refusals.into_iter().next() {
         None => Ok(()),
         Some((_, code)) if HAS_MEMBERS.contains(&code) => Err(busy()),
         Some((at, UNKNOWN_TOPIC_OR_PARTITION)) => Err(LogError::UnknownTopic(at.to_string())),
-        Some((at, code)) => Err(from_response(&format!("cannot change the offset of {at} in group '{group}'"), code, None)),
+        Some((at, code)) => Err(from_response(
+            &format!("cannot change the offset of {at} in group '{group}'"),
+            code,
+            None,
+        )),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use millrace_log::{Admin as _, Delivery, LogError};
+use millrace_log::{Admin as _, Delivery, LogError, TopicPartition};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -30,6 +30,8 @@ struct Written {
 struct Done {
     written: Vec<Written>,
     failed: Vec<(u64, LogError)>,
+    /// Where a broker refused a record of a transaction for what it is; see [`Completions::take_refused_at`].
+    refused_at: Option<TopicPartition>,
 }
 
 impl Done {
@@ -47,13 +49,16 @@ pub(crate) enum Keep {
     FirstFailure,
 }
 
+/// When a topic's limit was read, and what it was.
+type Known = (Instant, Option<usize>);
+
 /// Asks for a topic's `max.message.bytes` when a broker refused something: only then does it matter, and the answer is kept for a while, because the refusal of one batch
 /// concerns thousands of records.
 #[derive(Debug, Clone)]
 pub(crate) struct TopicLimits {
     admin: Arc<KafkaAdmin>,
     runtime: Handle,
-    known: Arc<Mutex<HashMap<String, (Instant, Option<usize>)>>>,
+    known: Arc<Mutex<HashMap<String, Known>>>,
 }
 
 impl TopicLimits {
@@ -61,7 +66,11 @@ impl TopicLimits {
 
     /// To be made on a thread of tokio.
     pub(crate) fn new(admin: Arc<KafkaAdmin>) -> Self {
-        Self { admin, runtime: Handle::current(), known: Arc::default() }
+        Self {
+            admin,
+            runtime: Handle::current(),
+            known: Arc::default(),
+        }
     }
 
     /// Blocks; called on the producer's own thread.
@@ -72,8 +81,15 @@ impl TopicLimits {
         {
             return *limit;
         }
-        let settings = self.runtime.block_on(async { tokio::time::timeout(Self::KEPT, self.admin.topic_settings(topic)).await });
-        let limit = settings.ok()?.ok()?.into_iter().find(|(key, _)| key == "max.message.bytes").and_then(|(_, value)| value.parse().ok());
+        let settings = self.runtime.block_on(async {
+            tokio::time::timeout(Self::KEPT, self.admin.topic_settings(topic)).await
+        });
+        let limit = settings
+            .ok()?
+            .ok()?
+            .into_iter()
+            .find(|(key, _)| key == "max.message.bytes")
+            .and_then(|(_, value)| value.parse().ok());
         known.insert(topic.to_owned(), (Instant::now(), limit));
         limit
     }
@@ -119,18 +135,36 @@ impl Completions {
     /// Why a record of `size` bytes for `topic` was not written.
     pub(crate) fn refusal(&self, code: RDKafkaErrorCode, topic: &str, size: usize) -> LogError {
         match code {
-            RDKafkaErrorCode::MessageSizeTooLarge if size > self.limit => LogError::RecordTooLarge { topic: topic.to_owned(), size, limit: self.limit },
+            RDKafkaErrorCode::MessageSizeTooLarge if size > self.limit => {
+                LogError::RecordTooLarge {
+                    topic: topic.to_owned(),
+                    size,
+                    limit: self.limit,
+                }
+            }
             // The broker refuses a whole batch. The one that is too large is told apart from those that only were in its company.
-            RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge => match self.topics.max_message_bytes(topic) {
-                Some(limit) if size > limit => LogError::RecordTooLarge { topic: topic.to_owned(), size, limit },
-                limit => LogError::Config(format!(
-                    "the broker refuses a batch with a record of {size} bytes for topic '{topic}' as too large (max.message.bytes={}): raise the topic's 'max.message.bytes', or lower \
+            RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge => {
+                match self.topics.max_message_bytes(topic) {
+                    Some(limit) if size > limit => LogError::RecordTooLarge {
+                        topic: topic.to_owned(),
+                        size,
+                        limit,
+                    },
+                    limit => LogError::Config(format!(
+                        "the broker refuses a batch with a record of {size} bytes for topic '{topic}' as too large (max.message.bytes={}): raise the topic's 'max.message.bytes', or lower \
                      the producer's 'batch.size'",
-                    limit.map_or_else(|| "unknown".to_owned(), |l| l.to_string())
-                )),
-            },
-            RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownPartition => LogError::UnknownTopic(topic.to_owned()),
-            code => from_code(&format!("cannot write a record to topic '{topic}'"), code, None),
+                        limit.map_or_else(|| "unknown".to_owned(), |l| l.to_string())
+                    )),
+                }
+            }
+            RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownPartition => LogError::UnknownTopic(topic.to_owned()),
+            code => from_code(
+                &format!("cannot write a record to topic '{topic}'"),
+                code,
+                None,
+            ),
         }
     }
 
@@ -140,10 +174,16 @@ impl Completions {
             let mut done = self.done();
             std::mem::swap(&mut done.written, &mut spare.0);
             if !done.failed.is_empty() {
-                out.extend(done.failed.drain(..).map(|(sequence, error)| Delivery { sequence, result: Err(error) }));
+                out.extend(done.failed.drain(..).map(|(sequence, error)| Delivery {
+                    sequence,
+                    result: Err(error),
+                }));
             }
         }
-        out.extend(spare.0.drain(..).map(|w| Delivery { sequence: w.sequence, result: Ok((w.partition, w.offset)) }));
+        out.extend(spare.0.drain(..).map(|w| Delivery {
+            sequence: w.sequence,
+            result: Ok((w.partition, w.offset)),
+        }));
     }
 
     /// Forgets failures of records before `sequence`, those that are still to come included.
@@ -158,6 +198,11 @@ impl Completions {
         let first = done.failed.first().map(|(_, error)| error.clone());
         done.failed.clear();
         first
+    }
+
+    /// Takes the partition that a record was refused for since the last call. librdkafka has counted that record's sequence number, the broker has not.
+    pub(crate) fn take_refused_at(&self) -> Option<TopicPartition> {
+        self.done().refused_at.take()
     }
 
     /// Returns when a delivery is waiting.
@@ -177,7 +222,9 @@ impl Completions {
     }
 
     pub(crate) fn in_flight(&self) -> u64 {
-        self.taken.load(Ordering::Acquire).saturating_sub(self.finished.load(Ordering::Acquire))
+        self.taken
+            .load(Ordering::Acquire)
+            .saturating_sub(self.finished.load(Ordering::Acquire))
     }
 
     /// Records the failure of a record that librdkafka did not take.
@@ -254,13 +301,30 @@ impl ProducerContext for Completions {
                 let mut done = self.done();
                 let first = done.is_empty();
                 if self.keep == Keep::Deliveries {
-                    done.written.push(Written { sequence, offset: message.offset(), partition: message.partition() });
+                    done.written.push(Written {
+                        sequence,
+                        offset: message.offset(),
+                        partition: message.partition(),
+                    });
                 }
                 self.finished(done, first);
             }
             Err((error, message)) => {
                 let size = message.key_len() + message.payload_len();
-                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+                let code = error
+                    .rdkafka_error_code()
+                    .unwrap_or(RDKafkaErrorCode::Unknown);
+                if self.keep == Keep::FirstFailure
+                    && matches!(
+                        code,
+                        RDKafkaErrorCode::MessageSizeTooLarge
+                            | RDKafkaErrorCode::MessageBatchTooLarge
+                            | RDKafkaErrorCode::InvalidRecord
+                    )
+                {
+                    self.done().refused_at =
+                        Some(TopicPartition::new(message.topic(), message.partition()));
+                }
                 self.refused(sequence, self.refusal(code, message.topic(), size));
             }
         }

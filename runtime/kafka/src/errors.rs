@@ -11,15 +11,24 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 /// Values of settings never get into the text: they may be passwords.
 pub(crate) fn from_client(what: &str, error: KafkaError) -> LogError {
     match error {
-        KafkaError::ClientConfig(_, reason, key, _) => LogError::Config(format!("{what}: librdkafka refuses its setting '{key}': {}", without_value(&reason))),
+        KafkaError::ClientConfig(_, reason, key, _) => LogError::Config(format!(
+            "{what}: librdkafka refuses its setting '{key}': {}",
+            without_value(&reason)
+        )),
         KafkaError::ClientCreation(reason) => LogError::Config(format!("{what}: {reason}")),
         KafkaError::Canceled => LogError::Closed,
         KafkaError::Transaction(error) if error.is_fatal() && !is_fenced(error.code()) => {
-            LogError::Fatal { message: format!("{what}: {error}"), source: Some(Arc::new(KafkaError::Transaction(error))) }
+            LogError::Fatal {
+                message: format!("{what}: {error}"),
+                source: Some(Arc::new(KafkaError::Transaction(error))),
+            }
         }
         error => match error.rdkafka_error_code() {
             Some(code) => from_code(what, code, Some(error)),
-            None => LogError::Retriable { message: format!("{what}: {error}"), source: Some(Arc::new(error)) },
+            None => LogError::Retriable {
+                message: format!("{what}: {error}"),
+                source: Some(Arc::new(error)),
+            },
         },
     }
 }
@@ -37,9 +46,14 @@ pub(crate) fn from_code(what: &str, code: Code, cause: Option<KafkaError>) -> Lo
         | Code::SaslAuthenticationFailed
         | Code::UnsupportedSASLMechanism
         | Code::IllegalSASLState => LogError::Authorization(message),
-        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => LogError::UnknownTopic(format!("({what})")),
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
+            LogError::UnknownTopic(format!("({what})"))
+        }
         code if is_fenced(code) => LogError::Fenced(message),
-        Code::MessageTimedOut | Code::OperationTimedOut | Code::RequestTimedOut | Code::TimedOutQueue => LogError::Timeout(message),
+        Code::MessageTimedOut
+        | Code::OperationTimedOut
+        | Code::RequestTimedOut
+        | Code::TimedOutQueue => LogError::Timeout(message),
         Code::InvalidTopic
         | Code::InvalidConfig
         | Code::InvalidPartitions
@@ -121,7 +135,9 @@ fn is_retriable(code: Code) -> bool {
 /// A code from a response of the protocol, with the broker's own text when it sent one.
 pub(crate) fn from_response(what: &str, code: i16, text: Option<&str>) -> LogError {
     let error = ResponseError::try_from_code(code);
-    let name = error.as_ref().map_or_else(|| format!("error {code}"), |e| format!("{e:?}"));
+    let name = error
+        .as_ref()
+        .map_or_else(|| format!("error {code}"), |e| format!("{e:?}"));
     let message = match text {
         Some(text) if !text.is_empty() => format!("{what}: {name}: {text}"),
         _ => format!("{what}: {name}"),
@@ -139,11 +155,27 @@ pub(crate) fn from_response(what: &str, code: i16, text: Option<&str>) -> LogErr
         ) => LogError::Authorization(message),
         Some(E::UnknownTopicOrPartition) => LogError::UnknownTopic(format!("({what})")),
         Some(E::RequestTimedOut) => LogError::Timeout(message),
-        Some(E::FencedInstanceId | E::IllegalGeneration | E::ProducerFenced | E::InvalidProducerEpoch) => LogError::Fenced(message),
-        Some(E::UnknownMemberId | E::NonEmptyGroup | E::GroupSubscribedToTopic | E::RebalanceInProgress | E::InvalidReplicationFactor) => LogError::retriable(message),
-        Some(E::InvalidTopicException | E::InvalidPartitions | E::InvalidConfig | E::PolicyViolation | E::InvalidGroupId | E::InvalidReplicaAssignment) => {
-            LogError::Config(message)
-        }
+        Some(
+            E::FencedInstanceId
+            | E::IllegalGeneration
+            | E::ProducerFenced
+            | E::InvalidProducerEpoch,
+        ) => LogError::Fenced(message),
+        Some(
+            E::UnknownMemberId
+            | E::NonEmptyGroup
+            | E::GroupSubscribedToTopic
+            | E::RebalanceInProgress
+            | E::InvalidReplicationFactor,
+        ) => LogError::retriable(message),
+        Some(
+            E::InvalidTopicException
+            | E::InvalidPartitions
+            | E::InvalidConfig
+            | E::PolicyViolation
+            | E::InvalidGroupId
+            | E::InvalidReplicaAssignment,
+        ) => LogError::Config(message),
         Some(error) if error.is_retriable() => LogError::retriable(message),
         _ => LogError::fatal(message),
     }
@@ -175,16 +207,28 @@ mod tests {
         let kind = |code| from_code("x", code, None);
         assert!(matches!(kind(Code::Fenced), LogError::Fenced(_)));
         assert!(matches!(kind(Code::IllegalGeneration), LogError::Fenced(_)));
-        assert!(matches!(kind(Code::TopicAuthorizationFailed), LogError::Authorization(_)));
+        assert!(matches!(
+            kind(Code::TopicAuthorizationFailed),
+            LogError::Authorization(_)
+        ));
         assert!(kind(Code::NotLeaderForPartition).is_retriable());
         assert!(kind(Code::MessageTimedOut).is_retriable());
-        assert!(matches!(kind(Code::OutOfOrderSequenceNumber), LogError::Fatal { .. }));
+        assert!(matches!(
+            kind(Code::OutOfOrderSequenceNumber),
+            LogError::Fatal { .. }
+        ));
         assert!(from_response("x", 25, None).is_retriable());
-        assert!(matches!(from_response("x", 30, None), LogError::Authorization(_)));
+        assert!(matches!(
+            from_response("x", 30, None),
+            LogError::Authorization(_)
+        ));
     }
 
     #[test]
     fn a_refused_setting_is_named_without_its_value() {
-        assert_eq!(without_value("Invalid value \"hunter2\" for property \"a\""), "Invalid value \"…\" for property \"…\"");
+        assert_eq!(
+            without_value("Invalid value \"hunter2\" for property \"a\""),
+            "Invalid value \"…\" for property \"…\""
+        );
     }
 }

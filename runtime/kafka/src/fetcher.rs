@@ -9,7 +9,9 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use millrace_log::{Assigned, FetchBatch, FetchBatchBuilder, LogError, StartAt, TimestampType, TopicPartition};
+use millrace_log::{
+    Assigned, FetchBatch, FetchBatchBuilder, LogError, StartAt, TimestampType, TopicPartition,
+};
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -145,19 +147,34 @@ pub(crate) struct Fetcher {
 impl fmt::Debug for Fetcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.shared.lock();
-        f.debug_struct("Fetcher").field("owned", &state.owned).field("events", &state.events.len()).finish_non_exhaustive()
+        f.debug_struct("Fetcher")
+            .field("owned", &state.owned)
+            .field("events", &state.events.len())
+            .finish_non_exhaustive()
     }
 }
 
 impl Fetcher {
-    pub(crate) fn start(threads: &Threads, config: &ClientConfig, start: Start, limits: Limits) -> Result<Self, LogError> {
+    pub(crate) fn start(
+        threads: &Threads,
+        config: &ClientConfig,
+        start: Start,
+        limits: Limits,
+    ) -> Result<Self, LogError> {
         let shared = Arc::new(Shared::default());
         let (start_at, assign) = match start {
             Start::Group(start_at) => (start_at, None),
             Start::Assign(from) => (StartAt::Earliest, Some(from)),
         };
-        let context = Context { shared: Arc::clone(&shared), builder: Mutex::default(), start_at, limits };
-        let consumer: BaseConsumer<Context> = config.create_with_context(context).map_err(|e| from_client("cannot make a Kafka consumer", e))?;
+        let context = Context {
+            shared: Arc::clone(&shared),
+            builder: Mutex::default(),
+            start_at,
+            limits,
+        };
+        let consumer: BaseConsumer<Context> = config
+            .create_with_context(context)
+            .map_err(|e| from_client("cannot make a Kafka consumer", e))?;
         let consumer = Arc::new(consumer);
         let (polled, seen) = (Arc::clone(&consumer), Arc::clone(&shared));
         let owner = Arc::clone(&shared) as Arc<dyn Stop>;
@@ -167,7 +184,10 @@ impl Fetcher {
             run(&polled, assign);
             drop(polled);
         })?;
-        Ok(Self { shared, consumer: Some(consumer) })
+        Ok(Self {
+            shared,
+            consumer: Some(consumer),
+        })
     }
 
     /// The consumer, for calls that do not block or that are made on tokio's pool.
@@ -195,7 +215,10 @@ impl Fetcher {
                     return Err(LogError::Closed);
                 }
             }
-            if tokio::time::timeout_at(deadline, self.shared.task.notified()).await.is_err() {
+            if tokio::time::timeout_at(deadline, self.shared.task.notified())
+                .await
+                .is_err()
+            {
                 return Ok(None);
             }
         }
@@ -213,21 +236,30 @@ impl Fetcher {
         }
     }
 
-    pub(crate) async fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<u64, LogError> {
+    pub(crate) async fn seek(
+        &self,
+        partition: &TopicPartition,
+        offset: i64,
+    ) -> Result<u64, LogError> {
         let (reply, result) = oneshot::channel();
         {
             let mut state = self.shared.lock();
             if state.stopped || state.ended {
                 return Err(LogError::Closed);
             }
-            state.commands.push_back(Command::Seek(partition.clone(), offset, reply));
+            state
+                .commands
+                .push_back(Command::Seek(partition.clone(), offset, reply));
         }
         self.shared.thread.notify_one();
         result.await.map_err(|_| LogError::Closed)?
     }
 
     /// Partitions of this list that are not this member's.
-    pub(crate) fn not_owned<'a>(&self, partitions: impl Iterator<Item = &'a TopicPartition>) -> Vec<&'a TopicPartition> {
+    pub(crate) fn not_owned<'a>(
+        &self,
+        partitions: impl Iterator<Item = &'a TopicPartition>,
+    ) -> Vec<&'a TopicPartition> {
         let state = self.shared.lock();
         partitions.filter(|p| !state.owned.contains(*p)).collect()
     }
@@ -240,7 +272,10 @@ impl Fetcher {
     /// Positions past everything that the task was given, when nothing is waiting for it.
     pub(crate) fn idle_positions(&self) -> Option<HashMap<TopicPartition, i64>> {
         let state = self.shared.lock();
-        state.events.is_empty().then(|| state.idle_positions.clone())
+        state
+            .events
+            .is_empty()
+            .then(|| state.idle_positions.clone())
     }
 
     /// Makes the thread look at positions often.
@@ -313,7 +348,11 @@ impl Context {
             } else if state.queued_batches < MAX_QUEUED {
                 return Some(if state.hurried { HURRIED_POLL } else { POLL });
             } else {
-                state = self.shared.thread.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .shared
+                    .thread
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
@@ -348,9 +387,20 @@ impl Context {
             Timestamp::LogAppendTime(t) => (t, TimestampType::LogAppendTime),
         };
         let headers = message.headers();
-        let headers = headers.into_iter().flat_map(|h| h.iter()).map(|h| (h.key, h.value));
+        let headers = headers
+            .into_iter()
+            .flat_map(|h| h.iter())
+            .map(|h| (h.key, h.value));
         let mut builder = self.builder();
-        builder.push(message.topic(), message.partition(), message.offset(), timestamp, message.key(), message.payload(), headers);
+        builder.push(
+            message.topic(),
+            message.partition(),
+            message.offset(),
+            timestamp,
+            message.key(),
+            message.payload(),
+            headers,
+        );
         builder.byte_size()
     }
 
@@ -368,7 +418,9 @@ impl Context {
     }
 
     fn publish_positions(&self, consumer: &BaseConsumer<Self>) {
-        let Ok(list) = consumer.position() else { return };
+        let Ok(list) = consumer.position() else {
+            return;
+        };
         let mut state = self.shared.lock();
         // What is still waiting for the task is not read yet from its point of view.
         if state.events.is_empty() {
@@ -390,8 +442,12 @@ impl Context {
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
         let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
         match from_code("cannot read from Kafka", code, Some(error)) {
-            error @ (LogError::Authorization(_) | LogError::Config(_)) => self.shared.push(Event::Failed(error)),
-            error if fatal => self.shared.push(Event::Failed(LogError::fatal(error.to_string()))),
+            error @ (LogError::Authorization(_) | LogError::Config(_)) => {
+                self.shared.push(Event::Failed(error))
+            }
+            error if fatal => self
+                .shared
+                .push(Event::Failed(LogError::fatal(error.to_string()))),
             // Brokers that are away, topics that do not exist yet: librdkafka tries again by itself.
             error => tracing::debug!(%error, "the consumer goes on"),
         }
@@ -409,18 +465,34 @@ impl Context {
     }
 
     /// Starts reading outside any group.
-    fn assign(&self, consumer: &BaseConsumer<Self>, from: Vec<(TopicPartition, i64)>) -> Result<(), LogError> {
+    fn assign(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        from: Vec<(TopicPartition, i64)>,
+    ) -> Result<(), LogError> {
         let mut list = TopicPartitionList::with_capacity(from.len());
         for (p, offset) in from {
-            let offset = if offset >= 0 { offset } else { self.watermark(consumer, &p, offset == crate::admin::LATEST)? };
-            list.add_partition_offset(&p.topic, p.partition, Offset::Offset(offset)).map_err(|e| from_client(&format!("offset {offset} of {p}"), e))?;
+            let offset = if offset >= 0 {
+                offset
+            } else {
+                self.watermark(consumer, &p, offset == crate::admin::LATEST)?
+            };
+            list.add_partition_offset(&p.topic, p.partition, Offset::Offset(offset))
+                .map_err(|e| from_client(&format!("offset {offset} of {p}"), e))?;
             self.shared.lock().idle_positions.insert(p, offset);
         }
-        consumer.assign(&list).map_err(|e| from_client("cannot start reading", e))
+        consumer
+            .assign(&list)
+            .map_err(|e| from_client("cannot start reading", e))
     }
 
     /// First or end offset of a partition; tries again while brokers are away.
-    fn watermark(&self, consumer: &BaseConsumer<Self>, p: &TopicPartition, end: bool) -> Result<i64, LogError> {
+    fn watermark(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        p: &TopicPartition,
+        end: bool,
+    ) -> Result<i64, LogError> {
         self.patiently(|| {
             consumer
                 .fetch_watermarks(&p.topic, p.partition, CALL)
@@ -439,7 +511,11 @@ impl Context {
                     if state.stopped {
                         return Err(LogError::Closed);
                     }
-                    drop(self.shared.thread.wait_timeout(state, Duration::from_millis(100)));
+                    drop(
+                        self.shared
+                            .thread
+                            .wait_timeout(state, Duration::from_millis(100)),
+                    );
                 }
                 other => return other,
             }
@@ -451,13 +527,19 @@ impl Context {
     }
 
     /// Where a new member starts: at the committed offset, else where the options say.
-    fn positions(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) -> Result<Vec<Assigned>, LogError> {
+    fn positions(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &TopicPartitionList,
+    ) -> Result<Vec<Assigned>, LogError> {
         let committed = self.patiently(|| {
             let mut asked = TopicPartitionList::with_capacity(partitions.count());
             for p in partitions.elements() {
                 asked.add_partition(p.topic(), p.partition());
             }
-            consumer.committed_offsets(asked, CALL).map_err(|e| from_client("cannot read the committed offsets of the group", e))
+            consumer
+                .committed_offsets(asked, CALL)
+                .map_err(|e| from_client("cannot read the committed offsets of the group", e))
         })?;
         let mut out = Vec::with_capacity(committed.count());
         for p in committed.elements() {
@@ -466,7 +548,10 @@ impl Context {
                 Offset::Offset(offset) => offset,
                 _ => self.watermark(consumer, &partition, self.start_at == StartAt::Latest)?,
             };
-            out.push(Assigned { partition, position });
+            out.push(Assigned {
+                partition,
+                position,
+            });
         }
         Ok(out)
     }
@@ -475,10 +560,12 @@ impl Context {
         match self.positions(consumer, partitions) {
             Ok(assigned) => {
                 for a in &assigned {
-                    if let Some(mut p) = partitions.find_partition(&a.partition.topic, a.partition.partition)
+                    if let Some(mut p) =
+                        partitions.find_partition(&a.partition.topic, a.partition.partition)
                         && let Err(error) = p.set_offset(Offset::Offset(a.position))
                     {
-                        self.shared.push(Event::Failed(from_client("cannot set a position", error)));
+                        self.shared
+                            .push(Event::Failed(from_client("cannot set a position", error)));
                     }
                 }
                 let mut state = self.shared.lock();
@@ -498,12 +585,19 @@ impl Context {
             _ => consumer.assign(partitions),
         };
         if let Err(error) = result {
-            self.shared.push(Event::Failed(from_client("cannot take assigned partitions", error)));
+            self.shared.push(Event::Failed(from_client(
+                "cannot take assigned partitions",
+                error,
+            )));
         }
     }
 
     fn revoked(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
-        let partitions: Vec<TopicPartition> = list.elements().iter().map(|p| TopicPartition::new(p.topic(), p.partition())).collect();
+        let partitions: Vec<TopicPartition> = list
+            .elements()
+            .iter()
+            .map(|p| TopicPartition::new(p.topic(), p.partition()))
+            .collect();
         let lost = consumer.assignment_lost();
         self.hand_over();
         self.forget_records(&partitions);
@@ -523,7 +617,10 @@ impl Context {
             _ => consumer.unassign(),
         };
         if let Err(error) = result {
-            self.shared.push(Event::Failed(from_client("cannot give partitions back", error)));
+            self.shared.push(Event::Failed(from_client(
+                "cannot give partitions back",
+                error,
+            )));
         }
     }
 
@@ -552,7 +649,12 @@ impl Context {
                 state = self.shared.lock();
                 continue;
             }
-            state = self.shared.thread.wait_timeout(state, Duration::from_millis(500)).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .shared
+                .thread
+                .wait_timeout(state, Duration::from_millis(500))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         state.revoking = false;
         kept
@@ -583,18 +685,38 @@ pub(crate) fn retain(batch: &mut FetchBatch, keep: impl Fn(&TopicPartition) -> b
     }
 }
 
-fn seek(consumer: &BaseConsumer<Context>, partition: &TopicPartition, offset: i64) -> Result<(), LogError> {
+fn seek(
+    consumer: &BaseConsumer<Context>,
+    partition: &TopicPartition,
+    offset: i64,
+) -> Result<(), LogError> {
     let what = format!("cannot continue reading {partition} at {offset}");
     let deadline = Instant::now() + CALL;
     loop {
         let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(offset)).map_err(|e| from_client(&what, e))?;
-        let result = consumer.seek_partitions(list, CALL).map_err(|e| from_client(&what, e))?;
+        list.add_partition_offset(
+            &partition.topic,
+            partition.partition,
+            Offset::Offset(offset),
+        )
+        .map_err(|e| from_client(&what, e))?;
+        let result = consumer
+            .seek_partitions(list, CALL)
+            .map_err(|e| from_client(&what, e))?;
         let failure = result.elements().iter().find_map(|p| p.error().err());
         match failure {
             None => return Ok(()),
             // A partition that was assigned a moment ago is not yet being fetched.
-            Some(error) if error.rdkafka_error_code() == Some(Code::State) && Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+            Some(error)
+                if error.rdkafka_error_code() == Some(Code::State) && Instant::now() < deadline =>
+            {
+                let shared = &consumer.context().shared;
+                drop(
+                    shared
+                        .thread
+                        .wait_timeout(shared.lock(), Duration::from_millis(20)),
+                );
+            }
             Some(error) => return Err(from_client(&what, error)),
         }
     }
@@ -615,9 +737,15 @@ impl ClientContext for Context {
             let topic: Arc<str> = Arc::from(topic);
             for p in stats.partitions.into_values().filter(|p| p.partition >= 0) {
                 // The last stable offset is the end for those who read only committed records.
-                let end = if p.ls_offset >= 0 { p.ls_offset } else { p.hi_offset };
+                let end = if p.ls_offset >= 0 {
+                    p.ls_offset
+                } else {
+                    p.hi_offset
+                };
                 if end >= 0 {
-                    state.ends.insert(TopicPartition::new(Arc::clone(&topic), p.partition), end);
+                    state
+                        .ends
+                        .insert(TopicPartition::new(Arc::clone(&topic), p.partition), end);
                 }
             }
         }
@@ -625,9 +753,16 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        err: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
         match err {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assigned(consumer, partitions),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                self.assigned(consumer, partitions)
+            }
             _ => self.revoked(consumer, partitions),
         }
     }

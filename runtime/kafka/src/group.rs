@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fancy_regex::Regex;
-use millrace_log::{Assigned, FetchBatch, GroupConsumer, GroupConsumerOptions, GroupEvent, LogError, StartAt, Subscription, TopicPartition};
+use millrace_log::{
+    Assigned, FetchBatch, GroupConsumer, GroupConsumerOptions, GroupEvent, LogError, StartAt,
+    Subscription, TopicPartition,
+};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -45,37 +48,73 @@ pub(crate) struct KafkaGroupConsumer {
 
 impl fmt::Debug for KafkaGroupConsumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KafkaGroupConsumer").field("group", &self.group).field("fetcher", &self.fetcher).field("paused", &self.paused).finish_non_exhaustive()
+        f.debug_struct("KafkaGroupConsumer")
+            .field("group", &self.group)
+            .field("fetcher", &self.fetcher)
+            .field("paused", &self.paused)
+            .finish_non_exhaustive()
     }
 }
 
 /// Bounds that the settings of a consumer ask for.
 pub(crate) fn limits(settings: &Settings<'_>) -> Result<Limits, LogError> {
     Ok(Limits {
-        records: settings.number("max.poll.records", 1, i32::MAX as usize)?.unwrap_or(DEFAULT_RECORDS),
-        rebalance: Duration::from_millis(settings.number("max.poll.interval.ms", 1, i32::MAX as u64)?.unwrap_or(DEFAULT_POLL_INTERVAL)),
+        records: settings
+            .number("max.poll.records", 1, i32::MAX as usize)?
+            .unwrap_or(DEFAULT_RECORDS),
+        rebalance: Duration::from_millis(
+            settings
+                .number("max.poll.interval.ms", 1, i32::MAX as u64)?
+                .unwrap_or(DEFAULT_POLL_INTERVAL),
+        ),
     })
 }
 
 impl KafkaGroupConsumer {
-    pub(crate) async fn start(threads: &Threads, mut config: ClientConfig, options: &GroupConsumerOptions) -> Result<Self, LogError> {
+    pub(crate) async fn start(
+        threads: &Threads,
+        mut config: ClientConfig,
+        options: &GroupConsumerOptions,
+    ) -> Result<Self, LogError> {
         let settings = Settings::new(&options.settings);
         let limits = limits(&settings)?;
-        let start_at = match settings.get("auto.offset.reset").map(str::to_ascii_lowercase).as_deref() {
+        let start_at = match settings
+            .get("auto.offset.reset")
+            .map(str::to_ascii_lowercase)
+            .as_deref()
+        {
             None => options.start_at,
             Some("earliest") => StartAt::Earliest,
             Some("latest") => StartAt::Latest,
-            Some(other) => return Err(settings.refuse("auto.offset.reset", other, "it must be 'earliest' or 'latest'")),
+            Some(other) => {
+                return Err(settings.refuse(
+                    "auto.offset.reset",
+                    other,
+                    "it must be 'earliest' or 'latest'",
+                ));
+            }
         };
         // Also what happens when a committed offset no longer exists.
-        config.set("auto.offset.reset", if start_at == StartAt::Earliest { "earliest" } else { "latest" });
+        config.set(
+            "auto.offset.reset",
+            if start_at == StartAt::Earliest {
+                "earliest"
+            } else {
+                "latest"
+            },
+        );
         config.set("group.id", &options.group);
         config.set("statistics.interval.ms", "2000");
         let pattern = match &options.subscription {
             Subscription::Topics(_) => None,
-            Subscription::Pattern(text) => Some(Pattern::new(text, !settings.flag("exclude.internal.topics")?.unwrap_or(true))?),
+            Subscription::Pattern(text) => Some(Pattern::new(
+                text,
+                !settings.flag("exclude.internal.topics")?.unwrap_or(true),
+            )?),
         };
-        let refresh = settings.number::<u64>("metadata.max.age.ms", 1, i32::MAX as u64)?.unwrap_or(DEFAULT_PATTERN_REFRESH);
+        let refresh = settings
+            .number::<u64>("metadata.max.age.ms", 1, i32::MAX as u64)?
+            .unwrap_or(DEFAULT_PATTERN_REFRESH);
 
         let fetcher = Fetcher::start(threads, &config, Start::Group(start_at), limits)?;
         let consumer = Arc::clone(fetcher.consumer()?);
@@ -86,7 +125,11 @@ impl KafkaGroupConsumer {
                 None
             }
             (_, None) => None,
-            (_, Some(pattern)) => Some(PatternTask::start(&consumer, pattern, Duration::from_millis(refresh))),
+            (_, Some(pattern)) => Some(PatternTask::start(
+                &consumer,
+                pattern,
+                Duration::from_millis(refresh),
+            )),
         };
         Ok(Self {
             group: options.group.clone(),
@@ -104,7 +147,9 @@ impl KafkaGroupConsumer {
     /// What of `batch` may be returned now; the rest is dropped (fetched before a seek) or held (paused).
     fn admit(&mut self, epoch: u64, mut batch: FetchBatch) -> Option<FetchBatch> {
         if !self.valid_from.is_empty() {
-            retain(&mut batch, |p| self.valid_from.get(p).is_none_or(|first| epoch >= *first));
+            retain(&mut batch, |p| {
+                self.valid_from.get(p).is_none_or(|first| epoch >= *first)
+            });
         }
         if !self.paused.is_empty() && batch.partitions.iter().any(|p| self.paused.contains(p)) {
             let mut held = batch.clone();
@@ -124,7 +169,8 @@ impl KafkaGroupConsumer {
             let index = record.partition as usize;
             if !seen[index] {
                 seen[index] = true;
-                self.returned.insert(batch.partitions[index].clone(), record.offset + 1);
+                self.returned
+                    .insert(batch.partitions[index].clone(), record.offset + 1);
                 missing -= 1;
                 if missing == 0 {
                     break;
@@ -164,10 +210,16 @@ impl KafkaGroupConsumer {
         self.held.retain(|batch| !batch.records.is_empty());
     }
 
-    fn must_own<'a>(&self, partitions: impl IntoIterator<Item = &'a TopicPartition>) -> Result<(), LogError> {
+    fn must_own<'a>(
+        &self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> Result<(), LogError> {
         match self.fetcher.not_owned(partitions.into_iter()).first() {
             None => Ok(()),
-            Some(p) => Err(LogError::Fenced(format!("partition {p} does not belong to this member of group '{}'", self.group))),
+            Some(p) => Err(LogError::Fenced(format!(
+                "partition {p} does not belong to this member of group '{}'",
+                self.group
+            ))),
         }
     }
 
@@ -200,7 +252,11 @@ impl GroupConsumer for KafkaGroupConsumer {
                     }
                 }
                 Some(Event::Assigned(assigned)) => {
-                    for Assigned { partition, position } in &assigned {
+                    for Assigned {
+                        partition,
+                        position,
+                    } in &assigned
+                    {
                         self.returned.insert(partition.clone(), *position);
                     }
                     return Ok(GroupEvent::Assigned(assigned));
@@ -235,30 +291,41 @@ impl GroupConsumer for KafkaGroupConsumer {
         self.must_own(offsets.iter().map(|(p, _)| p))?;
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         for (p, offset) in offsets {
-            list.add_partition_offset(&p.topic, p.partition, Offset::Offset(*offset)).map_err(|e| from_client(&format!("offset {offset} of {p}"), e))?;
+            list.add_partition_offset(&p.topic, p.partition, Offset::Offset(*offset))
+                .map_err(|e| from_client(&format!("offset {offset} of {p}"), e))?;
         }
         let (group, order) = (self.group.clone(), Arc::clone(&self.committing));
         blocking(move || {
             let _in_order = order.lock().unwrap_or_else(PoisonError::into_inner);
             // A member that was thrown out commits without a generation, which an empty group would accept.
             if consumer.assignment_lost() {
-                return Err(LogError::Fenced(format!("this member was removed from group '{group}'")));
+                return Err(LogError::Fenced(format!(
+                    "this member was removed from group '{group}'"
+                )));
             }
-            consumer.commit(&list, CommitMode::Sync).map_err(|e| from_client(&format!("cannot commit offsets of group '{group}'"), e))
+            consumer
+                .commit(&list, CommitMode::Sync)
+                .map_err(|e| from_client(&format!("cannot commit offsets of group '{group}'"), e))
         })
         .await?
     }
 
     fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         self.must_own(partitions)?;
-        self.fetcher.consumer()?.pause(&Self::list(partitions)).map_err(|e| from_client("cannot pause", e))?;
+        self.fetcher
+            .consumer()?
+            .pause(&Self::list(partitions))
+            .map_err(|e| from_client("cannot pause", e))?;
         self.paused.extend(partitions.iter().cloned());
         Ok(())
     }
 
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         self.must_own(partitions)?;
-        self.fetcher.consumer()?.resume(&Self::list(partitions)).map_err(|e| from_client("cannot resume", e))?;
+        self.fetcher
+            .consumer()?
+            .resume(&Self::list(partitions))
+            .map_err(|e| from_client("cannot resume", e))?;
         for p in partitions {
             self.paused.remove(p);
         }
@@ -279,13 +346,19 @@ impl GroupConsumer for KafkaGroupConsumer {
 
     fn lag(&self) -> Vec<(TopicPartition, i64)> {
         let ends = self.fetcher.ends();
-        let mut out: Vec<_> = self.returned.iter().filter_map(|(p, next)| ends.get(p).map(|end| (p.clone(), (end - next).max(0)))).collect();
+        let mut out: Vec<_> = self
+            .returned
+            .iter()
+            .filter_map(|(p, next)| ends.get(p).map(|end| (p.clone(), (end - next).max(0))))
+            .collect();
         out.sort_by(|a, b| a.0.cmp(&b.0));
         out
     }
 
     async fn close(self: Box<Self>) -> Result<(), LogError> {
-        let Self { fetcher, _pattern, .. } = *self;
+        let Self {
+            fetcher, _pattern, ..
+        } = *self;
         drop(_pattern);
         fetcher.close().await;
         Ok(())
@@ -293,13 +366,19 @@ impl GroupConsumer for KafkaGroupConsumer {
 }
 
 /// Runs a blocking call of librdkafka on tokio's pool for such calls.
-pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Result<T, LogError> {
-    tokio::task::spawn_blocking(call).await.map_err(|e| LogError::fatal(format!("a call of the Kafka client ended early: {e}")))
+pub(crate) async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, LogError> {
+    tokio::task::spawn_blocking(call)
+        .await
+        .map_err(|e| LogError::fatal(format!("a call of the Kafka client ended early: {e}")))
 }
 
 fn subscribe(consumer: &BaseConsumer<Context>, topics: &[String]) -> Result<(), LogError> {
     let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-    consumer.subscribe(&names).map_err(|e| from_client(&format!("cannot subscribe to {}", topics.join(", ")), e))
+    consumer
+        .subscribe(&names)
+        .map_err(|e| from_client(&format!("cannot subscribe to {}", topics.join(", ")), e))
 }
 
 /// Which topics to read. Matched here and not by librdkafka, whose expressions are POSIX's and match anywhere in the name.
@@ -310,7 +389,11 @@ struct Pattern {
 
 impl Pattern {
     fn new(text: &str, internal: bool) -> Result<Self, LogError> {
-        let regex = Regex::new(&format!("^(?:{text})$")).map_err(|e| LogError::Config(format!("topic pattern '{text}' is not a regular expression: {e}")))?;
+        let regex = Regex::new(&format!("^(?:{text})$")).map_err(|e| {
+            LogError::Config(format!(
+                "topic pattern '{text}' is not a regular expression: {e}"
+            ))
+        })?;
         Ok(Self { regex, internal })
     }
 
@@ -330,11 +413,15 @@ impl PatternTask {
         let task = tokio::spawn(async move {
             let mut subscribed = Vec::new();
             loop {
-                let Some(consumer) = consumer.upgrade() else { return };
+                let Some(consumer) = consumer.upgrade() else {
+                    return;
+                };
                 let (pattern, known) = (Arc::clone(&pattern), subscribed.clone());
                 match blocking(move || refresh(&consumer, &pattern, known)).await {
                     Ok(Ok(topics)) => subscribed = topics,
-                    Ok(Err(error)) | Err(error) => tracing::debug!(%error, "the topics of a pattern are looked up again later"),
+                    Ok(Err(error)) | Err(error) => {
+                        tracing::debug!(%error, "the topics of a pattern are looked up again later")
+                    }
                 }
                 tokio::time::sleep(every).await;
             }
@@ -350,9 +437,21 @@ impl Drop for PatternTask {
 }
 
 /// Subscribes to the topics that match now, when they are others than `known`.
-fn refresh(consumer: &BaseConsumer<Context>, pattern: &Pattern, known: Vec<String>) -> Result<Vec<String>, LogError> {
-    let metadata = consumer.fetch_metadata(None, METADATA_TIMEOUT).map_err(|e| from_client("cannot list topics", e))?;
-    let mut topics: Vec<String> = metadata.topics().iter().filter(|t| t.error().is_none()).map(|t| t.name().to_owned()).filter(|t| pattern.matches(t)).collect();
+fn refresh(
+    consumer: &BaseConsumer<Context>,
+    pattern: &Pattern,
+    known: Vec<String>,
+) -> Result<Vec<String>, LogError> {
+    let metadata = consumer
+        .fetch_metadata(None, METADATA_TIMEOUT)
+        .map_err(|e| from_client("cannot list topics", e))?;
+    let mut topics: Vec<String> = metadata
+        .topics()
+        .iter()
+        .filter(|t| t.error().is_none())
+        .map(|t| t.name().to_owned())
+        .filter(|t| pattern.matches(t))
+        .collect();
     topics.sort_unstable();
     if topics != known {
         if topics.is_empty() {
@@ -374,8 +473,16 @@ mod tests {
         let pattern = Pattern::new("shop|a\\d+", false).unwrap();
         assert!(pattern.matches("shop") && pattern.matches("a12"));
         assert!(!pattern.matches("shop2") && !pattern.matches("xa1"));
-        assert!(!Pattern::new(".*", false).unwrap().matches("__consumer_offsets"));
-        assert!(Pattern::new(".*", true).unwrap().matches("__consumer_offsets"));
+        assert!(
+            !Pattern::new(".*", false)
+                .unwrap()
+                .matches("__consumer_offsets")
+        );
+        assert!(
+            Pattern::new(".*", true)
+                .unwrap()
+                .matches("__consumer_offsets")
+        );
         assert!(matches!(Pattern::new("(", false), Err(LogError::Config(_))));
     }
 }

@@ -10,27 +10,41 @@ pub(crate) struct Jaas {
 impl Jaas {
     /// Value of an option.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.options.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.options
+            .iter()
+            .rev()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 
     /// Parses the line; the error says what is wrong without repeating the line.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let mut words = Words { rest: text };
         let module = words.next()?.ok_or("it is empty")?;
-        let flag = words.next()?.ok_or("a control flag ('required') must follow the login module")?;
-        if !["required", "requisite", "sufficient", "optional"].iter().any(|f| flag.eq_ignore_ascii_case(f)) {
+        let flag = words
+            .next()?
+            .ok_or("a control flag ('required') must follow the login module")?;
+        if !["required", "requisite", "sufficient", "optional"]
+            .iter()
+            .any(|f| flag.eq_ignore_ascii_case(f))
+        {
             return Err("a control flag ('required') must follow the login module");
         }
         let mut options = Vec::new();
         loop {
-            let Some(name) = words.next()? else { return Err("it must end with ';'") };
+            let Some(name) = words.next()? else {
+                return Err("it must end with ';'");
+            };
             if name == ";" {
                 break;
             }
             if words.next()?.as_deref() != Some("=") {
                 return Err("an option must have the form name=\"value\"");
             }
-            let value = words.next()?.filter(|v| v != ";").ok_or("an option must have the form name=\"value\"")?;
+            let value = words
+                .next()?
+                .filter(|v| v != ";")
+                .ok_or("an option must have the form name=\"value\"")?;
             options.push((name, value));
         }
         if words.next()?.is_some() {
@@ -47,7 +61,9 @@ struct Words<'a> {
 impl Words<'_> {
     fn next(&mut self) -> Result<Option<String>, &'static str> {
         self.rest = self.rest.trim_start();
-        let Some(first) = self.rest.chars().next() else { return Ok(None) };
+        let Some(first) = self.rest.chars().next() else {
+            return Ok(None);
+        };
         match first {
             ';' | '=' => {
                 self.rest = &self.rest[1..];
@@ -55,7 +71,10 @@ impl Words<'_> {
             }
             '"' | '\'' => self.quoted(first),
             _ => {
-                let end = self.rest.find(|c: char| c.is_whitespace() || c == ';' || c == '=').unwrap_or(self.rest.len());
+                let end = self
+                    .rest
+                    .find(|c: char| c.is_whitespace() || c == ';' || c == '=')
+                    .unwrap_or(self.rest.len());
                 let (word, rest) = self.rest.split_at(end);
                 self.rest = rest;
                 Ok(Some(word.to_owned()))
@@ -93,15 +112,30 @@ mod tests {
     #[test]
     fn takes_what_java_takes() {
         let jaas = Jaas::parse("org.apache.kafka.common.security.scram.ScramLoginModule required username=\"me\" password=\"a=b;\\\"c\" ;").unwrap();
-        assert_eq!(jaas.module, "org.apache.kafka.common.security.scram.ScramLoginModule");
+        assert_eq!(
+            jaas.module,
+            "org.apache.kafka.common.security.scram.ScramLoginModule"
+        );
         assert_eq!(jaas.get("username"), Some("me"));
         assert_eq!(jaas.get("password"), Some("a=b;\"c"));
-        assert_eq!(Jaas::parse("M required\n a='x' b=y;").unwrap().get("b"), Some("y"));
+        assert_eq!(
+            Jaas::parse("M required\n a='x' b=y;").unwrap().get("b"),
+            Some("y")
+        );
     }
 
     #[test]
     fn says_what_is_wrong() {
-        for bad in ["", "M", "M required username=\"a\"", "M required username \"a\";", "M required a=\"b;", "M required a=;", "M x a=b;", "M required; N required;"] {
+        for bad in [
+            "",
+            "M",
+            "M required username=\"a\"",
+            "M required username \"a\";",
+            "M required a=\"b;",
+            "M required a=;",
+            "M x a=b;",
+            "M required; N required;",
+        ] {
             assert!(Jaas::parse(bad).is_err(), "{bad:?} was accepted");
         }
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_log::{
-    Admin, ClientSettings, GroupConsumer, GroupConsumerOptions, Log, LogError, Producer, ProducerOptions, Reader, ReaderOptions, SourceDiscipline, Table, TableOptions,
-    TopicPartition, TransactionalProducer,
+    Admin, ClientSettings, GroupConsumer, GroupConsumerOptions, Log, LogError, Producer,
+    ProducerOptions, Reader, ReaderOptions, SourceDiscipline, Table, TableOptions, TopicPartition,
+    TransactionalProducer,
 };
 
 use crate::admin::{EARLIEST, KafkaAdmin, LATEST};
@@ -38,8 +39,14 @@ pub struct KafkaOptions {
 // Properties may hold passwords.
 impl fmt::Debug for KafkaOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys: Vec<&str> = self.properties.iter().map(|(key, _)| key.as_str()).collect();
-        f.debug_struct("KafkaOptions").field("keys", &keys).finish_non_exhaustive()
+        let keys: Vec<&str> = self
+            .properties
+            .iter()
+            .map(|(key, _)| key.as_str())
+            .collect();
+        f.debug_struct("KafkaOptions")
+            .field("keys", &keys)
+            .finish_non_exhaustive()
     }
 }
 
@@ -54,7 +61,10 @@ pub struct KafkaLog {
 
 impl fmt::Debug for KafkaLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KafkaLog").field("bootstrap", &self.raw.bootstrap()).field("cluster_id", &self.cluster_id).finish_non_exhaustive()
+        f.debug_struct("KafkaLog")
+            .field("bootstrap", &self.raw.bootstrap())
+            .field("cluster_id", &self.cluster_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -62,19 +72,30 @@ impl KafkaLog {
     /// Connects and learns the cluster's id. Fails within about 15 s when no broker of `bootstrap.servers` answers.
     pub async fn connect(options: KafkaOptions) -> Result<Arc<Self>, LogError> {
         let KafkaOptions { properties } = options;
-        let id = Settings::new(&properties).get("client.id").filter(|id| !id.is_empty()).unwrap_or(ADMIN_CLIENT_ID);
+        let id = Settings::new(&properties)
+            .get("client.id")
+            .filter(|id| !id.is_empty())
+            .unwrap_or(ADMIN_CLIENT_ID);
         let raw = Arc::new(RawClient::new(&properties, id)?);
         let cluster_id = raw.cluster_id(CONNECT_TIMEOUT).await?;
         let threads = Threads::default();
         let admin = Arc::new(KafkaAdmin::new(Arc::clone(&raw), threads.closed()));
-        let log = Self { properties, raw, admin, threads, cluster_id };
+        let log = Self {
+            properties,
+            raw,
+            admin,
+            threads,
+            cluster_id,
+        };
         log.probe().await?;
         Ok(Arc::new(log))
     }
 
     /// With TLS or SASL, lets librdkafka connect too: two implementations read the same settings, and a difference must show at start-up.
     async fn probe(&self) -> Result<(), LogError> {
-        let protocol = Settings::new(&self.properties).get("security.protocol").unwrap_or("PLAINTEXT");
+        let protocol = Settings::new(&self.properties)
+            .get("security.protocol")
+            .unwrap_or("PLAINTEXT");
         if protocol.eq_ignore_ascii_case("PLAINTEXT") {
             return Ok(());
         }
@@ -82,7 +103,11 @@ impl KafkaLog {
         let found = blocking(move || probe::cluster_id(&config, CONNECT_TIMEOUT)).await??;
         match found {
             Ok(id) if id == self.cluster_id => Ok(()),
-            Ok(id) => Err(LogError::Config(format!("'bootstrap.servers' ({}) leads to two clusters: {} and {id}", self.raw.bootstrap(), self.cluster_id))),
+            Ok(id) => Err(LogError::Config(format!(
+                "'bootstrap.servers' ({}) leads to two clusters: {} and {id}",
+                self.raw.bootstrap(),
+                self.cluster_id
+            ))),
             Err(complaint) => Err(LogError::Config(format!(
                 "the producers and consumers cannot connect to 'bootstrap.servers' ({}) with security.protocol={protocol}, though the admin client can: {complaint}",
                 self.raw.bootstrap()
@@ -91,11 +116,17 @@ impl KafkaLog {
     }
 
     /// Settings of a connector's client: `bootstrap.servers` of the worker, then `settings`.
-    fn client_settings(&self, prefix: &str, settings: &ClientSettings) -> Result<ClientSettings, LogError> {
+    fn client_settings(
+        &self,
+        prefix: &str,
+        settings: &ClientSettings,
+    ) -> Result<ClientSettings, LogError> {
         self.threads.check()?;
         let own = Settings::new(settings);
         let worker = Settings::new(&self.properties);
-        if let Some(protocol) = worker.get("security.protocol").filter(|p| !p.eq_ignore_ascii_case("PLAINTEXT"))
+        if let Some(protocol) = worker
+            .get("security.protocol")
+            .filter(|p| !p.eq_ignore_ascii_case("PLAINTEXT"))
             && own.get("security.protocol").is_none()
             && own.get("bootstrap.servers").is_none()
         {
@@ -104,7 +135,10 @@ impl KafkaLog {
                  set '{prefix}.security.protocol' and the '{prefix}.ssl.*' or '{prefix}.sasl.*' properties of the worker as well"
             )));
         }
-        let mut all = vec![("bootstrap.servers".to_owned(), self.raw.bootstrap().to_owned())];
+        let mut all = vec![(
+            "bootstrap.servers".to_owned(),
+            self.raw.bootstrap().to_owned(),
+        )];
         all.extend(settings.iter().cloned());
         Ok(all)
     }
@@ -128,22 +162,53 @@ impl Log for KafkaLog {
     async fn producer(&self, options: ProducerOptions) -> Result<Box<dyn Producer>, LogError> {
         let settings = self.client_settings("producer", &options.settings)?;
         let config = translate(Role::Producer, &options.client_id, &settings)?;
-        Ok(Box::new(KafkaProducer::start(&self.threads, &config, TopicLimits::new(Arc::clone(&self.admin)))?))
+        Ok(Box::new(KafkaProducer::start(
+            &self.threads,
+            &config,
+            TopicLimits::new(Arc::clone(&self.admin)),
+        )?))
     }
 
-    async fn transactional_producer(&self, transactional_id: &str, options: ProducerOptions) -> Result<Box<dyn TransactionalProducer>, LogError> {
+    async fn transactional_producer(
+        &self,
+        transactional_id: &str,
+        options: ProducerOptions,
+    ) -> Result<Box<dyn TransactionalProducer>, LogError> {
         let settings = self.client_settings("producer", &options.settings)?;
         let config = translate(Role::Producer, &options.client_id, &settings)?;
-        let timeout = Settings::new(&settings).number("transaction.timeout.ms", 1_000, i64::from(i32::MAX))?;
+        let timeout = Settings::new(&settings).number(
+            "transaction.timeout.ms",
+            1_000,
+            i64::from(i32::MAX),
+        )?;
         // Only to name groups: it never connects for long, so the producer's own settings do.
-        let group_config = translate(Role::Consumer, &options.client_id, &connection_only(&settings))?;
-        Ok(Box::new(KafkaTransactionalProducer::start(&self.threads, &self.admin, config, transactional_id, timeout, group_config).await?))
+        let group_config = translate(
+            Role::Consumer,
+            &options.client_id,
+            &connection_only(&settings),
+        )?;
+        Ok(Box::new(
+            KafkaTransactionalProducer::start(
+                &self.threads,
+                &self.admin,
+                config,
+                transactional_id,
+                timeout,
+                group_config,
+            )
+            .await?,
+        ))
     }
 
-    async fn group_consumer(&self, options: GroupConsumerOptions) -> Result<Box<dyn GroupConsumer>, LogError> {
+    async fn group_consumer(
+        &self,
+        options: GroupConsumerOptions,
+    ) -> Result<Box<dyn GroupConsumer>, LogError> {
         let settings = self.client_settings("consumer", &options.settings)?;
         let config = translate(Role::Consumer, &options.client_id, &settings)?;
-        Ok(Box::new(KafkaGroupConsumer::start(&self.threads, config, &options).await?))
+        Ok(Box::new(
+            KafkaGroupConsumer::start(&self.threads, config, &options).await?,
+        ))
     }
 
     async fn reader(&self, options: ReaderOptions) -> Result<Box<dyn Reader>, LogError> {
@@ -151,21 +216,32 @@ impl Log for KafkaLog {
         let config = translate(Role::Consumer, &options.client_id, &settings)?;
         let mut from = options.from.clone();
         for named in [EARLIEST, LATEST] {
-            let asked: Vec<TopicPartition> = from.iter().filter(|(_, offset)| *offset == named).map(|(p, _)| p.clone()).collect();
+            let asked: Vec<TopicPartition> = from
+                .iter()
+                .filter(|(_, offset)| *offset == named)
+                .map(|(p, _)| p.clone())
+                .collect();
             let found = self.admin.list_offsets(&asked, named, true).await?;
             let mut found = found.into_iter();
             for (_, offset) in from.iter_mut().filter(|(_, offset)| *offset == named) {
                 *offset = found.next().unwrap_or(*offset);
             }
         }
-        Ok(Box::new(KafkaReader::start(&self.threads, config, &options, from)?))
+        Ok(Box::new(KafkaReader::start(
+            &self.threads,
+            config,
+            &options,
+            from,
+        )?))
     }
 
     async fn table(&self, options: TableOptions) -> Result<Box<dyn Table>, LogError> {
         self.threads.check()?;
         let mut settings = self.properties.clone();
         settings.extend(options.settings.iter().cloned());
-        Ok(Box::new(KafkaTable::open(&self.threads, &self.raw, &self.admin, &options, &settings).await?))
+        Ok(Box::new(
+            KafkaTable::open(&self.threads, &self.raw, &self.admin, &options, &settings).await?,
+        ))
     }
 
     fn admin(&self) -> Arc<dyn Admin> {
@@ -179,6 +255,15 @@ impl Log for KafkaLog {
 
 /// What it takes to reach the cluster, without the tuning of one role.
 fn connection_only(settings: &[(String, String)]) -> ClientSettings {
-    let keep = |key: &str| key == "bootstrap.servers" || key == "security.protocol" || key.starts_with("ssl.") || key.starts_with("sasl.");
-    settings.iter().filter(|(key, _)| keep(key)).cloned().collect()
+    let keep = |key: &str| {
+        key == "bootstrap.servers"
+            || key == "security.protocol"
+            || key.starts_with("ssl.")
+            || key.starts_with("sasl.")
+    };
+    settings
+        .iter()
+        .filter(|(key, _)| keep(key))
+        .cloned()
+        .collect()
 }

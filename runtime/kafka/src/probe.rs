@@ -34,13 +34,19 @@ impl ClientContext for Complaints {
 impl ConsumerContext for Complaints {}
 
 /// The id of the cluster that librdkafka reaches with `config`, or its last complaint after `limit`. Blocks.
-pub(crate) fn cluster_id(config: &ClientConfig, limit: Duration) -> Result<Result<String, String>, LogError> {
-    let client: BaseConsumer<Complaints> =
-        config.create_with_context(Complaints::default()).map_err(|e| from_client("cannot make a Kafka client", e))?;
+pub(crate) fn cluster_id(
+    config: &ClientConfig,
+    limit: Duration,
+) -> Result<Result<String, String>, LogError> {
+    let client: BaseConsumer<Complaints> = config
+        .create_with_context(Complaints::default())
+        .map_err(|e| from_client("cannot make a Kafka client", e))?;
     let deadline = Instant::now() + limit;
     loop {
         // Asks for metadata, which is what makes it connect.
-        if client.fetch_metadata(Some("__consumer_offsets"), Duration::from_secs(1)).is_ok()
+        if client
+            .fetch_metadata(Some("__consumer_offsets"), Duration::from_secs(1))
+            .is_ok()
             && let Some(id) = client.client().fetch_cluster_id(Duration::from_secs(1))
         {
             return Ok(Ok(id));
@@ -50,7 +56,12 @@ pub(crate) fn cluster_id(config: &ClientConfig, limit: Duration) -> Result<Resul
             drop(client.poll(Duration::from_millis(1)));
         }
         if Instant::now() >= deadline {
-            let complaint = client.context().0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let complaint = client
+                .context()
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
             return Ok(Err(complaint));
         }
     }

@@ -29,16 +29,28 @@ pub(crate) struct Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("next", &self.next).field("in_flight", &self.completions.in_flight()).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("next", &self.next)
+            .field("in_flight", &self.completions.in_flight())
+            .finish_non_exhaustive()
     }
 }
 
 impl Client {
     /// Makes the client; it connects when it has something to send.
-    pub(crate) fn start(threads: &Threads, config: &ClientConfig, keep: Keep, topics: TopicLimits) -> Result<Self, LogError> {
-        let limit = config.get("message.max.bytes").and_then(|v| v.parse().ok()).unwrap_or(1_000_000);
-        let producer: BaseProducer<Completions> =
-            config.create_with_context(Completions::new(keep, limit, topics)).map_err(|e| from_client("cannot make a Kafka producer", e))?;
+    pub(crate) fn start(
+        threads: &Threads,
+        config: &ClientConfig,
+        keep: Keep,
+        topics: TopicLimits,
+    ) -> Result<Self, LogError> {
+        let limit = config
+            .get("message.max.bytes")
+            .and_then(|v| v.parse().ok())
+            .unwrap_or(1_000_000);
+        let producer: BaseProducer<Completions> = config
+            .create_with_context(Completions::new(keep, limit, topics))
+            .map_err(|e| from_client("cannot make a Kafka producer", e))?;
         let completions = Arc::clone(producer.client().context());
         let producer = Arc::new(producer);
         let served = Arc::clone(&producer);
@@ -49,7 +61,11 @@ impl Client {
                 served.poll(POLL);
             }
         })?;
-        Ok(Self { producer: Some(producer), completions, next: 0 })
+        Ok(Self {
+            producer: Some(producer),
+            completions,
+            next: 0,
+        })
     }
 
     pub(crate) fn completions(&self) -> &Arc<Completions> {
@@ -75,7 +91,8 @@ impl Client {
         let mut result = Ok(());
         for at in from..batch.len() {
             let view = batch.get(at);
-            let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(view.topic, self.next as usize);
+            let mut record =
+                BaseRecord::<[u8], [u8], usize>::with_opaque_to(view.topic, self.next as usize);
             record.key = view.key;
             record.payload = view.value;
             record.partition = (view.partition >= 0).then_some(view.partition);
@@ -84,7 +101,9 @@ impl Client {
             let headers = view.headers();
             if headers.len() > 0 {
                 let list = OwnedHeaders::new_with_capacity(headers.len());
-                record.headers = Some(headers.fold(list, |list, (key, value)| list.insert(Header { key, value })));
+                record.headers = Some(headers.fold(list, |list, (key, value)| {
+                    list.insert(Header { key, value })
+                }));
             }
             let code = match producer.send(record) {
                 Ok(()) => {
@@ -100,7 +119,11 @@ impl Client {
                     break;
                 }
                 Code::State => {
-                    result = Err(from_code("cannot send: the transaction must be aborted", code, None));
+                    result = Err(from_code(
+                        "cannot send: the transaction must be aborted",
+                        code,
+                        None,
+                    ));
                     break;
                 }
                 code => {
@@ -112,9 +135,11 @@ impl Client {
                             view.topic
                         )),
                         // Headers count for librdkafka and in `size`; what it refuses here is over `max.request.size`.
-                        Code::MessageSizeTooLarge => {
-                            LogError::RecordTooLarge { topic: view.topic.to_string(), size: view.size(), limit: self.completions.limit() }
-                        }
+                        Code::MessageSizeTooLarge => LogError::RecordTooLarge {
+                            topic: view.topic.to_string(),
+                            size: view.size(),
+                            limit: self.completions.limit(),
+                        },
                         code => self.completions.refusal(code, view.topic, view.size()),
                     };
                     self.completions.refused(self.next, error);
@@ -180,8 +205,15 @@ pub(crate) struct KafkaProducer {
 }
 
 impl KafkaProducer {
-    pub(crate) fn start(threads: &Threads, config: &ClientConfig, topics: TopicLimits) -> Result<Self, LogError> {
-        Ok(Self { client: Client::start(threads, config, Keep::Deliveries, topics)?, spare: Spare::default() })
+    pub(crate) fn start(
+        threads: &Threads,
+        config: &ClientConfig,
+        topics: TopicLimits,
+    ) -> Result<Self, LogError> {
+        Ok(Self {
+            client: Client::start(threads, config, Keep::Deliveries, topics)?,
+            spare: Spare::default(),
+        })
     }
 
     pub(crate) fn next_sequence(&self) -> u64 {

@@ -22,12 +22,20 @@ pub(crate) struct KafkaReader {
 
 impl KafkaReader {
     /// `from` holds offsets of records only.
-    pub(crate) fn start(threads: &Threads, mut config: ClientConfig, options: &ReaderOptions, from: Vec<(TopicPartition, i64)>) -> Result<Self, LogError> {
+    pub(crate) fn start(
+        threads: &Threads,
+        mut config: ClientConfig,
+        options: &ReaderOptions,
+        from: Vec<(TopicPartition, i64)>,
+    ) -> Result<Self, LogError> {
         config.set("group.id", NO_GROUP);
         config.set("isolation.level", "read_committed");
         config.set("auto.offset.reset", "earliest");
         let limits = limits(&Settings::new(&options.settings))?;
-        Ok(Self { fetcher: Fetcher::start(threads, &config, Start::Assign(from.clone()), limits)?, positions: from })
+        Ok(Self {
+            fetcher: Fetcher::start(threads, &config, Start::Assign(from.clone()), limits)?,
+            positions: from,
+        })
     }
 
     fn advance(&mut self, batch: &FetchBatch) {

@@ -90,11 +90,25 @@ impl KafkaSecurity {
             "SSL" => (true, false),
             "SASL_PLAINTEXT" => (false, true),
             "SASL_SSL" => (true, true),
-            _ => return Err(settings.refuse("security.protocol", protocol, "it must be one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL")),
+            _ => {
+                return Err(settings.refuse(
+                    "security.protocol",
+                    protocol,
+                    "it must be one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL",
+                ));
+            }
         };
         Ok(Self {
-            tls: if tls { Some(Tls::from_settings(settings)?) } else { None },
-            sasl: if sasl { Some(Sasl::from_settings(settings)?) } else { None },
+            tls: if tls {
+                Some(Tls::from_settings(settings)?)
+            } else {
+                None
+            },
+            sasl: if sasl {
+                Some(Sasl::from_settings(settings)?)
+            } else {
+                None
+            },
         })
     }
 
@@ -119,7 +133,10 @@ impl KafkaSecurity {
                 set("ssl.certificate.pem", chain);
                 set("ssl.key.pem", key.expose());
             }
-            set("ssl.endpoint.identification.algorithm", if tls.verify_host { "https" } else { "none" });
+            set(
+                "ssl.endpoint.identification.algorithm",
+                if tls.verify_host { "https" } else { "none" },
+            );
         }
         if let Some(sasl) = &self.sasl {
             set("sasl.mechanism", sasl.mechanism.name());
@@ -143,47 +160,126 @@ impl Sasl {
                     "Kerberos (also the default when 'sasl.mechanism' is not set) is not built in; use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
                 ));
             }
-            _ => return Err(settings.refuse("sasl.mechanism", name, "it must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512")),
+            _ => {
+                return Err(settings.refuse(
+                    "sasl.mechanism",
+                    name,
+                    "it must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512",
+                ));
+            }
         };
-        for key in ["sasl.client.callback.handler.class", "sasl.login.callback.handler.class", "sasl.login.class"] {
+        for key in [
+            "sasl.client.callback.handler.class",
+            "sasl.login.callback.handler.class",
+            "sasl.login.class",
+        ] {
             if let Some(class) = settings.get(key).filter(|v| !v.is_empty()) {
                 return Err(settings.refuse(key, class, "Java classes cannot be loaded; remove it and put user name and password into 'sasl.jaas.config'"));
             }
         }
-        let form = || format!("it must have the form: {module} required username=\"USER\" password=\"PASSWORD\";");
-        let Some(text) = settings.get("sasl.jaas.config") else {
-            return Err(settings.refuse("sasl.jaas.config", "", &format!("it is missing; {}", form())));
+        let form = || {
+            format!(
+                "it must have the form: {module} required username=\"USER\" password=\"PASSWORD\";"
+            )
         };
-        let jaas = Jaas::parse(text).map_err(|why| settings.refuse_hidden("sasl.jaas.config", &format!("{why}; {}", form())))?;
+        let Some(text) = settings.get("sasl.jaas.config") else {
+            return Err(settings.refuse(
+                "sasl.jaas.config",
+                "",
+                &format!("it is missing; {}", form()),
+            ));
+        };
+        let jaas = Jaas::parse(text).map_err(|why| {
+            settings.refuse_hidden("sasl.jaas.config", &format!("{why}; {}", form()))
+        })?;
         if jaas.module != module {
-            return Err(settings.refuse_hidden("sasl.jaas.config", &format!("its login module does not go with sasl.mechanism={name}; {}", form())));
+            return Err(settings.refuse_hidden(
+                "sasl.jaas.config",
+                &format!(
+                    "its login module does not go with sasl.mechanism={name}; {}",
+                    form()
+                ),
+            ));
         }
-        let option = |key: &str| jaas.get(key).map(str::to_owned).ok_or_else(|| settings.refuse_hidden("sasl.jaas.config", &format!("it has no option '{key}'; {}", form())));
-        Ok(Self { mechanism, username: option("username")?, password: Secret::new(option("password")?) })
+        let option = |key: &str| {
+            jaas.get(key).map(str::to_owned).ok_or_else(|| {
+                settings.refuse_hidden(
+                    "sasl.jaas.config",
+                    &format!("it has no option '{key}'; {}", form()),
+                )
+            })
+        };
+        Ok(Self {
+            mechanism,
+            username: option("username")?,
+            password: Secret::new(option("password")?),
+        })
     }
 }
 
 impl Tls {
     fn from_settings(settings: &Settings<'_>) -> Result<Self, LogError> {
-        if let Some(class) = settings.get("ssl.engine.factory.class").filter(|v| !v.is_empty()) {
-            return Err(settings.refuse("ssl.engine.factory.class", class, "Java classes cannot be loaded; remove it"));
+        if let Some(class) = settings
+            .get("ssl.engine.factory.class")
+            .filter(|v| !v.is_empty())
+        {
+            return Err(settings.refuse(
+                "ssl.engine.factory.class",
+                class,
+                "Java classes cannot be loaded; remove it",
+            ));
         }
         if let Some(suites) = settings.get("ssl.cipher.suites").filter(|v| !v.is_empty()) {
             return Err(settings.refuse("ssl.cipher.suites", suites, "the cipher suites cannot be chosen; remove it (TLS 1.2 and 1.3 with strong suites are used)"));
         }
         let authorities = match settings.get("ssl.truststore.certificates") {
-            Some(pem) => Some(checked(settings, "ssl.truststore.certificates", pem.to_owned(), "CERTIFICATE")?),
-            None => match store(settings, "truststore", "openssl pkcs12 -in FILE.p12 -nokeys -out ca.pem")? {
-                Some(pem) => Some(checked(settings, "ssl.truststore.location", pem, "CERTIFICATE")?),
+            Some(pem) => Some(checked(
+                settings,
+                "ssl.truststore.certificates",
+                pem.to_owned(),
+                "CERTIFICATE",
+            )?),
+            None => match store(
+                settings,
+                "truststore",
+                "openssl pkcs12 -in FILE.p12 -nokeys -out ca.pem",
+            )? {
+                Some(pem) => Some(checked(
+                    settings,
+                    "ssl.truststore.location",
+                    pem,
+                    "CERTIFICATE",
+                )?),
                 None => None,
             },
         };
-        let identity = match (settings.get("ssl.keystore.certificate.chain"), settings.get("ssl.keystore.key")) {
-            (Some(chain), Some(key)) => Some((chain.to_owned(), key.to_owned(), "ssl.keystore.key")),
-            (Some(_), None) => return Err(settings.refuse("ssl.keystore.key", "", "it is missing, but 'ssl.keystore.certificate.chain' is set; set both or none")),
-            (None, Some(_)) => return Err(settings.refuse("ssl.keystore.certificate.chain", "", "it is missing, but 'ssl.keystore.key' is set; set both or none")),
-            (None, None) => store(settings, "keystore", "openssl pkcs12 -in FILE.p12 -nodes -out client.pem")?.map(|pem| (pem.clone(), pem, "ssl.keystore.location")),
-        };
+        let identity =
+            match (
+                settings.get("ssl.keystore.certificate.chain"),
+                settings.get("ssl.keystore.key"),
+            ) {
+                (Some(chain), Some(key)) => {
+                    Some((chain.to_owned(), key.to_owned(), "ssl.keystore.key"))
+                }
+                (Some(_), None) => return Err(settings.refuse(
+                    "ssl.keystore.key",
+                    "",
+                    "it is missing, but 'ssl.keystore.certificate.chain' is set; set both or none",
+                )),
+                (None, Some(_)) => {
+                    return Err(settings.refuse(
+                        "ssl.keystore.certificate.chain",
+                        "",
+                        "it is missing, but 'ssl.keystore.key' is set; set both or none",
+                    ));
+                }
+                (None, None) => store(
+                    settings,
+                    "keystore",
+                    "openssl pkcs12 -in FILE.p12 -nodes -out client.pem",
+                )?
+                .map(|pem| (pem.clone(), pem, "ssl.keystore.location")),
+            };
         let identity = match identity {
             Some((chain, key, named_by)) => {
                 if key.contains("BEGIN ENCRYPTED PRIVATE KEY") {
@@ -202,16 +298,28 @@ impl Tls {
             None => true,
             Some("") => false,
             Some(name) if name.eq_ignore_ascii_case("https") => true,
-            Some(name) => return Err(settings.refuse("ssl.endpoint.identification.algorithm", name, "it must be 'https' or empty (do not compare the host name)")),
+            Some(name) => {
+                return Err(settings.refuse(
+                    "ssl.endpoint.identification.algorithm",
+                    name,
+                    "it must be 'https' or empty (do not compare the host name)",
+                ));
+            }
         };
-        Ok(Self { authorities, identity, verify_host })
+        Ok(Self {
+            authorities,
+            identity,
+            verify_host,
+        })
     }
 }
 
 /// The PEM text behind `ssl.KIND.location`, or `None` when it is not set.
 fn store(settings: &Settings<'_>, kind: &str, openssl: &str) -> Result<Option<String>, LogError> {
     let location = format!("ssl.{kind}.location");
-    let Some(path) = settings.get(&location).filter(|p| !p.is_empty()) else { return Ok(None) };
+    let Some(path) = settings.get(&location).filter(|p| !p.is_empty()) else {
+        return Ok(None);
+    };
     let format = settings.get(&format!("ssl.{kind}.type"));
     let refuse_format = |name: &str| {
         settings.refuse(
@@ -226,16 +334,35 @@ fn store(settings: &Settings<'_>, kind: &str, openssl: &str) -> Result<Option<St
     if let Some(name) = format.filter(|f| !f.eq_ignore_ascii_case("PEM")) {
         return Err(refuse_format(name));
     }
-    let bytes = std::fs::read(Path::new(path)).map_err(|e| settings.refuse(&location, path, &format!("the file cannot be read: {e}")))?;
+    let bytes = std::fs::read(Path::new(path))
+        .map_err(|e| settings.refuse(&location, path, &format!("the file cannot be read: {e}")))?;
     match String::from_utf8(bytes) {
         Ok(text) if text.contains("-----BEGIN ") => Ok(Some(text)),
         _ if format.is_none() => Err(refuse_format("JKS and PKCS12")),
-        _ => Err(settings.refuse(&location, path, "the file holds no PEM text ('-----BEGIN …')")),
+        _ => Err(settings.refuse(
+            &location,
+            path,
+            "the file holds no PEM text ('-----BEGIN …')",
+        )),
     }
 }
 
 /// PEM text that holds at least one section whose label ends in `label`.
-fn checked(settings: &Settings<'_>, key: &str, pem: String, label: &str) -> Result<String, LogError> {
-    let found = pem.lines().any(|line| line.trim().strip_prefix("-----BEGIN ").and_then(|l| l.strip_suffix("-----")).is_some_and(|l| l.ends_with(label)));
-    if found { Ok(pem) } else { Err(settings.refuse_hidden(key, &format!("there is no '-----BEGIN {label}-----' in it"))) }
+fn checked(
+    settings: &Settings<'_>,
+    key: &str,
+    pem: String,
+    label: &str,
+) -> Result<String, LogError> {
+    let found = pem.lines().any(|line| {
+        line.trim()
+            .strip_prefix("-----BEGIN ")
+            .and_then(|l| l.strip_suffix("-----"))
+            .is_some_and(|l| l.ends_with(label))
+    });
+    if found {
+        Ok(pem)
+    } else {
+        Err(settings.refuse_hidden(key, &format!("there is no '-----BEGIN {label}-----' in it")))
+    }
 }

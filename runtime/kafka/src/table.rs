@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace_log::{Admin as _, FetchBatch, LogError, NewTopic, Producer as _, RecordBatch, Table, TableOptions, TableRecord, TableWrite, TableWriter, TopicPartition};
+use millrace_log::{
+    Admin as _, FetchBatch, LogError, NewTopic, Producer as _, RecordBatch, Table, TableOptions,
+    TableRecord, TableWrite, TableWriter, TopicPartition,
+};
 use rdkafka::ClientConfig;
 use tokio::time::{Instant, sleep};
 
@@ -59,26 +62,53 @@ impl KafkaTable {
         let partitions = partitions(admin, &options.topic).await?;
 
         let topic: Arc<str> = Arc::from(options.topic.as_str());
-        let all: Vec<TopicPartition> = (0..partitions).map(|p| TopicPartition::new(Arc::clone(&topic), p)).collect();
-        let begin = admin.list_offsets(&all, crate::admin::EARLIEST, false).await?;
+        let all: Vec<TopicPartition> = (0..partitions)
+            .map(|p| TopicPartition::new(Arc::clone(&topic), p))
+            .collect();
+        let begin = admin
+            .list_offsets(&all, crate::admin::EARLIEST, false)
+            .await?;
 
         let mut config = translate(Role::Consumer, &options.client_id, settings)?;
-        config.set("group.id", NO_GROUP).set("auto.offset.reset", "earliest").set("isolation.level", isolation(settings));
+        config
+            .set("group.id", NO_GROUP)
+            .set("auto.offset.reset", "earliest")
+            .set("isolation.level", isolation(settings));
         let start = Start::Assign(all.into_iter().zip(begin.iter().copied()).collect());
         let fetcher = Fetcher::start(threads, &config, start, limits(&Settings::new(settings))?)?;
         let writer = Arc::new(KafkaTableWriter {
             topic: Arc::clone(&topic),
-            producer: tokio::sync::Mutex::new(KafkaProducer::start(threads, &writer_config(&options.client_id, settings)?, TopicLimits::new(Arc::clone(admin)))?),
+            producer: tokio::sync::Mutex::new(KafkaProducer::start(
+                threads,
+                &writer_config(&options.client_id, settings)?,
+                TopicLimits::new(Arc::clone(admin)),
+            )?),
         });
-        Ok(Self { topic, fetcher, admin: Arc::clone(admin), writer, positions: begin, pending: None, patience: raw.api_timeout() })
+        Ok(Self {
+            topic,
+            fetcher,
+            admin: Arc::clone(admin),
+            writer,
+            positions: begin,
+            pending: None,
+            patience: raw.api_timeout(),
+        })
     }
 
     /// Applies the rest of what is pending; returns how many records.
     fn apply_pending(&mut self, apply: &mut Apply<'_>) -> usize {
-        let Some((batch, done)) = self.pending.take() else { return 0 };
+        let Some((batch, done)) = self.pending.take() else {
+            return 0;
+        };
         for record in &batch.records[done..] {
             let partition = batch.topic_partition(record).partition;
-            apply(TableRecord { partition, offset: record.offset, timestamp: record.timestamp, key: batch.key(record), value: batch.value(record) });
+            apply(TableRecord {
+                partition,
+                offset: record.offset,
+                timestamp: record.timestamp,
+                key: batch.key(record),
+                value: batch.value(record),
+            });
             if let Some(next) = self.positions.get_mut(partition as usize) {
                 *next = record.offset + 1;
             }
@@ -106,7 +136,14 @@ impl KafkaTable {
                 still_since = Instant::now();
             }
             self.advance_idle();
-            let Some(behind) = self.positions.iter().zip(ends).position(|(at, end)| at < end) else { return Ok(()) };
+            let Some(behind) = self
+                .positions
+                .iter()
+                .zip(ends)
+                .position(|(at, end)| at < end)
+            else {
+                return Ok(());
+            };
             match self.fetcher.next(Duration::from_millis(50)).await? {
                 Some(Event::Records(_, batch)) => self.pending = Some((batch, 0)),
                 Some(Event::Failed(error)) => return Err(error),
@@ -127,8 +164,13 @@ impl KafkaTable {
 
 #[async_trait::async_trait]
 impl Table for KafkaTable {
-    async fn read_to_end(&mut self, apply: &mut (dyn for<'a> FnMut(TableRecord<'a>) + Send)) -> Result<(), LogError> {
-        let all: Vec<TopicPartition> = (0..self.positions.len() as i32).map(|p| TopicPartition::new(Arc::clone(&self.topic), p)).collect();
+    async fn read_to_end(
+        &mut self,
+        apply: &mut (dyn for<'a> FnMut(TableRecord<'a>) + Send),
+    ) -> Result<(), LogError> {
+        let all: Vec<TopicPartition> = (0..self.positions.len() as i32)
+            .map(|p| TopicPartition::new(Arc::clone(&self.topic), p))
+            .collect();
         // As Java: the end of everything that was written, open transactions included; a reader of committed records waits for them.
         let ends = self.admin.list_offsets(&all, LATEST, false).await?;
         self.fetcher.hurry(true);
@@ -137,7 +179,11 @@ impl Table for KafkaTable {
         result
     }
 
-    async fn follow(&mut self, timeout: Duration, apply: &mut (dyn for<'a> FnMut(TableRecord<'a>) + Send)) -> Result<usize, LogError> {
+    async fn follow(
+        &mut self,
+        timeout: Duration,
+        apply: &mut (dyn for<'a> FnMut(TableRecord<'a>) + Send),
+    ) -> Result<usize, LogError> {
         if self.pending.is_none() {
             match self.fetcher.next(timeout).await? {
                 Some(Event::Records(_, batch)) => self.pending = Some((batch, 0)),
@@ -212,19 +258,32 @@ fn writer_config(client_id: &str, settings: &[(String, String)]) -> Result<Clien
 }
 
 /// Makes the topic when it is missing; checks its cleanup policy when it is not.
-async fn ensure_topic(admin: &KafkaAdmin, raw: &RawClient, options: &TableOptions) -> Result<(), LogError> {
+async fn ensure_topic(
+    admin: &KafkaAdmin,
+    raw: &RawClient,
+    options: &TableOptions,
+) -> Result<(), LogError> {
     let deadline = Instant::now() + raw.api_timeout();
     if admin.describe_topic(&options.topic).await?.is_none() {
         let mut settings = options.topic_settings.clone();
         settings.retain(|(key, _)| key != "cleanup.policy");
         settings.push(("cleanup.policy".to_owned(), "compact".to_owned()));
-        let topic = NewTopic { name: options.topic.clone(), partitions: options.partitions, replication_factor: options.replication_factor, settings };
+        let topic = NewTopic {
+            name: options.topic.clone(),
+            partitions: options.partitions,
+            replication_factor: options.replication_factor,
+            settings,
+        };
         loop {
             match admin.create_topic(&topic).await {
                 Ok(()) => return Ok(()),
                 Err(LogError::TopicExists(_)) => break,
                 Err(LogError::Authorization(reason)) => {
-                    tracing::warn!(topic = options.topic, reason, "not allowed to create the topic; it must exist or be created by the broker");
+                    tracing::warn!(
+                        topic = options.topic,
+                        reason,
+                        "not allowed to create the topic; it must exist or be created by the broker"
+                    );
                     return Ok(());
                 }
                 // Brokers are still coming up, or there are fewer than the replication factor.
@@ -244,12 +303,24 @@ async fn ensure_topic(admin: &KafkaAdmin, raw: &RawClient, options: &TableOption
         }
         Err(error) => return Err(error),
     };
-    let found = settings.iter().find(|(key, _)| key == "cleanup.policy").map_or("", |(_, value)| value.as_str());
-    if found == "compact" { Ok(()) } else { Err(LogError::Config(wrong_policy(options, found))) }
+    let found = settings
+        .iter()
+        .find(|(key, _)| key == "cleanup.policy")
+        .map_or("", |(_, value)| value.as_str());
+    if found == "compact" {
+        Ok(())
+    } else {
+        Err(LogError::Config(wrong_policy(options, found)))
+    }
 }
 
 fn wrong_policy(options: &TableOptions, found: &str) -> String {
-    let TableOptions { topic, named_by, purpose, .. } = options;
+    let TableOptions {
+        topic,
+        named_by,
+        purpose,
+        ..
+    } = options;
     format!(
         "Topic '{topic}' supplied via the '{named_by}' property is required to have 'cleanup.policy=compact' to guarantee consistency and durability of {purpose}, but found the topic \
          currently has 'cleanup.policy={found}'. Continuing would likely result in eventually losing {purpose} and problems restarting this Connect cluster in the future. Change the \

@@ -14,10 +14,13 @@ pub(crate) trait Stop: Send + Sync {
     fn stop(&self);
 }
 
+/// What stops a thread, and what tells that it has ended.
+type Running = (Weak<dyn Stop>, JoinHandle<()>);
+
 /// The threads of one [`crate::KafkaLog`].
 #[derive(Default)]
 pub(crate) struct Threads {
-    running: Mutex<Vec<(Weak<dyn Stop>, JoinHandle<()>)>>,
+    running: Mutex<Vec<Running>>,
     closed: Arc<AtomicBool>,
 }
 
@@ -32,11 +35,20 @@ impl Threads {
 
     /// Fails once the log was closed.
     pub(crate) fn check(&self) -> Result<(), LogError> {
-        if self.closed.load(Ordering::Acquire) { Err(LogError::Closed) } else { Ok(()) }
+        if self.closed.load(Ordering::Acquire) {
+            Err(LogError::Closed)
+        } else {
+            Ok(())
+        }
     }
 
     /// Starts a thread that ends soon after `owner.stop()`.
-    pub(crate) fn start(&self, name: &str, owner: Weak<dyn Stop>, run: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
+    pub(crate) fn start(
+        &self,
+        name: &str,
+        owner: Weak<dyn Stop>,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<(), LogError> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         // Under the same lock as in `close`, so that no thread starts unseen.
         self.check()?;
@@ -55,18 +67,30 @@ impl Threads {
         for owner in all.iter().filter_map(|(owner, _)| owner.upgrade()) {
             owner.stop();
         }
-        let joined = tokio::task::spawn_blocking(move || all.into_iter().filter_map(|(_, handle)| handle.join().err()).count());
+        let joined = tokio::task::spawn_blocking(move || {
+            all.into_iter()
+                .filter_map(|(_, handle)| handle.join().err())
+                .count()
+        });
         match tokio::time::timeout(CLOSE_TIMEOUT, joined).await {
             Ok(Ok(0)) => Ok(()),
             Ok(_) => Err(LogError::fatal("a thread of the Kafka client panicked")),
-            Err(_) => Err(LogError::Timeout("threads of the Kafka client are still waiting for a broker".to_owned())),
+            Err(_) => Err(LogError::Timeout(
+                "threads of the Kafka client are still waiting for a broker".to_owned(),
+            )),
         }
     }
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
-    let cannot = |e: std::io::Error| LogError::Retriable { message: format!("cannot start the thread '{name}': {e}"), source: Some(Arc::new(e)) };
-    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(cannot)
+    let cannot = |e: std::io::Error| LogError::Retriable {
+        message: format!("cannot start the thread '{name}': {e}"),
+        source: Some(Arc::new(e)),
+    };
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map_err(cannot)
 }
 
 /// Drops `last` on a thread of its own when it is the last reference: destroying a client waits for brokers.
@@ -80,9 +104,12 @@ pub(crate) fn drop_elsewhere<T: Send + Sync + 'static>(last: Arc<T>) {
 
 type Call = Box<dyn FnOnce() + Send>;
 
+/// One caller at a time waits; more can only be there when it went away again and again.
+const MAX_CALLS: usize = 16;
+
 /// A thread that makes one blocking call after the other, in the order in which they were asked for, also those whose caller went away.
 pub(crate) struct CallThread {
-    calls: mpsc::Sender<Call>,
+    calls: mpsc::SyncSender<Call>,
     stopped: Arc<CallStop>,
 }
 
@@ -97,7 +124,7 @@ impl Stop for CallStop {
 
 impl CallThread {
     pub(crate) fn start(threads: &Threads, name: &str) -> Result<Self, LogError> {
-        let (calls, queue) = mpsc::channel::<Call>();
+        let (calls, queue) = mpsc::sync_channel::<Call>(MAX_CALLS);
         let stopped = Arc::new(CallStop::default());
         let owner: Arc<dyn Stop> = Arc::clone(&stopped) as Arc<dyn Stop>;
         let seen = Arc::clone(&stopped);
@@ -114,17 +141,25 @@ impl CallThread {
     }
 
     /// Runs `call` on the thread and waits for its result.
-    pub(crate) async fn run<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Result<T, LogError> {
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, LogError> {
         let (done, result) = oneshot::channel();
-        self.detached(move || drop(done.send(call())));
+        self.detached(move || drop(done.send(call())))?;
         result.await.map_err(|_| LogError::Closed)
     }
 
     /// Runs `call` on the thread without waiting.
-    pub(crate) fn detached(&self, call: impl FnOnce() + Send + 'static) {
-        if !self.stopped.0.load(Ordering::Acquire) {
-            // A thread that ended drops the call, and with it the sender of its result.
-            drop(self.calls.send(Box::new(call)));
+    pub(crate) fn detached(&self, call: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
+        if self.stopped.0.load(Ordering::Acquire) {
+            return Err(LogError::Closed);
         }
+        self.calls.try_send(Box::new(call)).map_err(|e| match e {
+            mpsc::TrySendError::Full(_) => {
+                LogError::retriable("the Kafka client is still busy with earlier calls")
+            }
+            mpsc::TrySendError::Disconnected(_) => LogError::Closed,
+        })
     }
 }

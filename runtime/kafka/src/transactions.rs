@@ -44,7 +44,10 @@ pub(crate) struct KafkaTransactionalProducer {
 
 impl fmt::Debug for KafkaTransactionalProducer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KafkaTransactionalProducer").field("id", &self.id).field("open", &self.open).finish_non_exhaustive()
+        f.debug_struct("KafkaTransactionalProducer")
+            .field("id", &self.id)
+            .field("open", &self.open)
+            .finish_non_exhaustive()
     }
 }
 
@@ -59,32 +62,75 @@ impl KafkaTransactionalProducer {
         group_config: ClientConfig,
     ) -> Result<Self, LogError> {
         let timeout_ms = timeout_ms.unwrap_or(DEFAULT_TRANSACTION_TIMEOUT);
-        config.set("transactional.id", id).set("transaction.timeout.ms", timeout_ms.to_string());
+        config
+            .set("transactional.id", id)
+            .set("transaction.timeout.ms", timeout_ms.to_string());
         // librdkafka insists that a record does not outlive its transaction.
-        let delivery = config.get("delivery.timeout.ms").and_then(|v| v.parse::<i64>().ok()).unwrap_or(timeout_ms);
-        config.set("delivery.timeout.ms", if delivery == 0 { timeout_ms } else { delivery.min(timeout_ms) }.to_string());
+        let delivery = config
+            .get("delivery.timeout.ms")
+            .and_then(|v| v.parse::<i64>().ok())
+            .unwrap_or(timeout_ms);
+        config.set(
+            "delivery.timeout.ms",
+            if delivery == 0 {
+                timeout_ms
+            } else {
+                delivery.min(timeout_ms)
+            }
+            .to_string(),
+        );
         config.set("enable.idempotence", "true").set("acks", "all");
-        let in_flight = config.get("max.in.flight.requests.per.connection").and_then(|v| v.parse::<i64>().ok()).unwrap_or(5);
-        config.set("max.in.flight.requests.per.connection", in_flight.min(5).to_string());
+        let in_flight = config
+            .get("max.in.flight.requests.per.connection")
+            .and_then(|v| v.parse::<i64>().ok())
+            .unwrap_or(5);
+        config.set(
+            "max.in.flight.requests.per.connection",
+            in_flight.min(5).to_string(),
+        );
         if config.get("retries") == Some("0") {
             config.remove("retries");
         }
-        let client = Client::start(threads, &config, Keep::FirstFailure, TopicLimits::new(Arc::clone(admin)))?;
+        let client = Client::start(
+            threads,
+            &config,
+            Keep::FirstFailure,
+            TopicLimits::new(Arc::clone(admin)),
+        )?;
         let calls = CallThread::start(threads, "kafka-txn")?;
         let producer = Arc::clone(client.producer()?);
         let what = format!("cannot register transactional id '{id}'");
-        calls.run(move || repeat(&producer, &what, CALL_LIMIT, |p| p.init_transactions(ATTEMPT))).await??;
-        Ok(Self { id: id.to_owned(), client, calls, open: false, groups: Groups::default(), offsets: Vec::new(), admin: Arc::clone(admin), group_config })
+        calls
+            .run(move || {
+                repeat(&producer, &what, CALL_LIMIT, |p| {
+                    p.init_transactions(ATTEMPT)
+                })
+            })
+            .await??;
+        Ok(Self {
+            id: id.to_owned(),
+            client,
+            calls,
+            open: false,
+            groups: Groups::default(),
+            offsets: Vec::new(),
+            admin: Arc::clone(admin),
+            group_config,
+        })
     }
 
     async fn begin(&mut self) -> Result<(), LogError> {
         if self.open {
             return Ok(());
         }
-        self.client.completions().start_at(self.client.next_sequence());
+        self.client
+            .completions()
+            .start_at(self.client.next_sequence());
         let producer = Arc::clone(self.client.producer()?);
         let what = self.what("begin");
-        self.calls.run(move || repeat(&producer, &what, CALL_LIMIT, |p| p.begin_transaction())).await??;
+        self.calls
+            .run(move || repeat(&producer, &what, CALL_LIMIT, |p| p.begin_transaction()))
+            .await??;
         self.open = true;
         Ok(())
     }
@@ -102,11 +148,43 @@ impl KafkaTransactionalProducer {
         }
     }
 
+    /// Makes librdkafka take a new epoch after a broker refused a record of the transaction that was aborted.
+    ///
+    /// librdkafka has counted the refused record's sequence number, the broker has not, so the next record would be refused as out of order; that is when librdkafka notices
+    /// and asks for a new epoch at the next abort. So an empty record goes ahead, to be refused, in a transaction that is aborted whatever becomes of it. Registering again
+    /// would do the same, but could fence a producer that has taken over since.
+    async fn resynchronise(&mut self, at: &TopicPartition) -> Result<(), LogError> {
+        self.begin().await?;
+        let mut batch = RecordBatch::new();
+        let topic = batch.topic(&at.topic);
+        batch.append(topic, at.partition, -1, Some(b""), None);
+        let sent = self.client.send(&batch, 0);
+        if sent.is_ok() {
+            self.client.flush(CALL_LIMIT).await?;
+        }
+        let producer = Arc::clone(self.client.producer()?);
+        let what = self.what("abort");
+        self.calls
+            .run(move || {
+                repeat(&producer, &what, CALL_LIMIT, |p| {
+                    p.abort_transaction(ATTEMPT)
+                })
+            })
+            .await??;
+        drop(self.client.completions().take_refused_at());
+        self.open = false;
+        sent.map(|_| ())
+    }
+
     /// The first failure of a record of the open transaction, as the caller should see it.
     fn failure(&self) -> Option<LogError> {
         let failure = self.client.completions().take_failure()?;
         // A fenced producer's records fail in many ways; the reason is kept by the client.
-        match self.client.producer().map(|p| p.client().fatal_error().map(|_| fatal(p))) {
+        match self
+            .client
+            .producer()
+            .map(|p| p.client().fatal_error().map(|_| fatal(p)))
+        {
             Ok(Some(fatal)) => Some(fatal),
             _ => Some(failure),
         }
@@ -125,23 +203,45 @@ impl TransactionalProducer for KafkaTransactionalProducer {
             }
             if from < batch.len() {
                 // Room appears with the next acknowledgement; look again anyway, because a stopped client reports none.
-                drop(tokio::time::timeout(Duration::from_millis(100), self.client.completions().progress()).await);
+                drop(
+                    tokio::time::timeout(
+                        Duration::from_millis(100),
+                        self.client.completions().progress(),
+                    )
+                    .await,
+                );
             }
         }
         Ok(())
     }
 
-    async fn commit_group_offsets(&mut self, group: &str, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+    async fn commit_group_offsets(
+        &mut self,
+        group: &str,
+        offsets: &[(TopicPartition, i64)],
+    ) -> Result<(), LogError> {
         self.begin().await?;
         let list = offset_list(offsets)?;
         let producer = Arc::clone(self.client.producer()?);
-        self.offsets.push((group.to_owned(), offsets.iter().map(|(p, _)| p.clone()).collect()));
-        let (groups, config, group) = (Arc::clone(&self.groups), self.group_config.clone(), group.to_owned());
-        let what = format!("cannot add offsets of group '{group}' to a transaction of '{}'", self.id);
+        self.offsets.push((
+            group.to_owned(),
+            offsets.iter().map(|(p, _)| p.clone()).collect(),
+        ));
+        let (groups, config, group) = (
+            Arc::clone(&self.groups),
+            self.group_config.clone(),
+            group.to_owned(),
+        );
+        let what = format!(
+            "cannot add offsets of group '{group}' to a transaction of '{}'",
+            self.id
+        );
         self.calls
             .run(move || {
                 let metadata = group_metadata(&groups, config, &group)?;
-                repeat(&producer, &what, CALL_LIMIT, |p| p.send_offsets_to_transaction(&list, &metadata, ATTEMPT))
+                repeat(&producer, &what, CALL_LIMIT, |p| {
+                    p.send_offsets_to_transaction(&list, &metadata, ATTEMPT)
+                })
             })
             .await?
     }
@@ -160,7 +260,9 @@ impl TransactionalProducer for KafkaTransactionalProducer {
         self.calls
             .run(move || {
                 settle(&producer);
-                repeat(&producer, &what, CALL_LIMIT, |p| p.commit_transaction(ATTEMPT))
+                repeat(&producer, &what, CALL_LIMIT, |p| {
+                    p.commit_transaction(ATTEMPT)
+                })
             })
             .await??;
         self.open = false;
@@ -174,10 +276,19 @@ impl TransactionalProducer for KafkaTransactionalProducer {
         }
         let producer = Arc::clone(self.client.producer()?);
         let what = self.what("abort");
-        self.calls.run(move || repeat(&producer, &what, CALL_LIMIT, |p| p.abort_transaction(ATTEMPT))).await??;
+        self.calls
+            .run(move || {
+                repeat(&producer, &what, CALL_LIMIT, |p| {
+                    p.abort_transaction(ATTEMPT)
+                })
+            })
+            .await??;
         self.open = false;
         self.await_offsets().await;
-        Ok(())
+        match self.client.completions().take_refused_at() {
+            Some(at) => self.resynchronise(&at).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -189,7 +300,7 @@ impl Drop for KafkaTransactionalProducer {
             // Readers of committed records would wait for the broker's time limit otherwise.
             let producer = Arc::clone(producer);
             let what = self.what("abort");
-            self.calls.detached(move || {
+            let aborting = self.calls.detached(move || {
                 // The thread that serves delivery reports ends with this value.
                 producer.purge(PurgeConfig::default().queue().inflight());
                 producer.poll(Duration::from_millis(100));
@@ -197,11 +308,18 @@ impl Drop for KafkaTransactionalProducer {
                     tracing::debug!(%error, "an open transaction is left to the broker's time limit");
                 }
             });
+            if let Err(error) = aborting {
+                tracing::debug!(%error, "an open transaction is left to the broker's time limit");
+            }
         }
     }
 }
 
 /// Waits until librdkafka has let go of the records whose delivery was already reported; `commit_transaction` would sleep 100 ms for each look.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "on a thread of its own; librdkafka signals nothing that could be waited for"
+)]
 fn settle(producer: &BaseProducer<Completions>) {
     let deadline = Instant::now() + Duration::from_millis(100);
     while producer.in_flight_count() > 0 && Instant::now() < deadline {
@@ -209,6 +327,10 @@ fn settle(producer: &BaseProducer<Completions>) {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "on a thread of its own, between two attempts; there is nothing to wait for"
+)]
 /// Makes `call` until it succeeds, fails for good or `limit` has passed.
 fn repeat(
     producer: &BaseProducer<Completions>,
@@ -228,17 +350,25 @@ fn repeat(
         match &error {
             KafkaError::Transaction(e) if e.txn_requires_abort() => {
                 return Err(match from_code(what, e.code(), None) {
-                    kept @ (LogError::Fenced(_) | LogError::Authorization(_) | LogError::UnknownTopic(_) | LogError::Timeout(_)) => kept,
+                    kept @ (LogError::Fenced(_)
+                    | LogError::Authorization(_)
+                    | LogError::UnknownTopic(_)
+                    | LogError::Timeout(_)) => kept,
                     _ => LogError::retriable(format!("{what}: {e}; it must be aborted")),
                 });
             }
-            KafkaError::Transaction(e) if e.is_retriable() || e.code() == Code::OperationTimedOut => {
+            KafkaError::Transaction(e)
+                if e.is_retriable() || e.code() == Code::OperationTimedOut =>
+            {
                 if Instant::now() >= deadline || producer.context().is_stopped() {
-                    return Err(LogError::Timeout(format!("{what}: {e}; the outcome is unknown")));
+                    return Err(LogError::Timeout(format!(
+                        "{what}: {e}; the outcome is unknown"
+                    )));
                 }
                 std::thread::sleep(Duration::from_millis(50));
             }
-            KafkaError::Flush(_) if Instant::now() < deadline && !producer.context().is_stopped() => {}
+            KafkaError::Flush(_)
+                if Instant::now() < deadline && !producer.context().is_stopped() => {}
             _ => return Err(from_client(what, error)),
         }
     }
@@ -247,20 +377,29 @@ fn repeat(
 fn offset_list(offsets: &[(TopicPartition, i64)]) -> Result<TopicPartitionList, LogError> {
     let mut list = TopicPartitionList::with_capacity(offsets.len());
     for (p, offset) in offsets {
-        list.add_partition_offset(&p.topic, p.partition, Offset::Offset(*offset)).map_err(|e| from_client(&format!("offset {offset} of {p}"), e))?;
+        list.add_partition_offset(&p.topic, p.partition, Offset::Offset(*offset))
+            .map_err(|e| from_client(&format!("offset {offset} of {p}"), e))?;
     }
     Ok(list)
 }
 
 /// Group metadata can only be had from a consumer; one that never joins has the metadata of a writer outside the group, which the coordinator accepts.
-fn group_metadata(groups: &Groups, mut config: ClientConfig, group: &str) -> Result<Arc<ConsumerGroupMetadata>, LogError> {
+fn group_metadata(
+    groups: &Groups,
+    mut config: ClientConfig,
+    group: &str,
+) -> Result<Arc<ConsumerGroupMetadata>, LogError> {
     let mut groups = groups.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = groups.get(group) {
         return Ok(Arc::clone(known));
     }
     config.set("group.id", group);
-    let consumer: BaseConsumer = config.create().map_err(|e| from_client(&format!("cannot name group '{group}'"), e))?;
-    let metadata = consumer.group_metadata().ok_or_else(|| LogError::fatal(format!("librdkafka gives no metadata for group '{group}'")))?;
+    let consumer: BaseConsumer = config
+        .create()
+        .map_err(|e| from_client(&format!("cannot name group '{group}'"), e))?;
+    let metadata = consumer.group_metadata().ok_or_else(|| {
+        LogError::fatal(format!("librdkafka gives no metadata for group '{group}'"))
+    })?;
     let metadata = Arc::new(metadata);
     groups.insert(group.to_owned(), Arc::clone(&metadata));
     Ok(metadata)

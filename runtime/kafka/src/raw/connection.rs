@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, ApiVersionsResponse, RequestHeader, ResponseHeader, SaslAuthenticateRequest, SaslHandshakeRequest,
+    ApiKey, ApiVersionsRequest, ApiVersionsResponse, RequestHeader, ResponseHeader,
+    SaslAuthenticateRequest, SaslHandshakeRequest,
 };
-use kafka_protocol::protocol::{Decodable as _, Encodable as _, HeaderVersion as _, Request, StrBytes};
+use kafka_protocol::protocol::{
+    Decodable as _, Encodable as _, HeaderVersion as _, Request, StrBytes,
+};
 use millrace_log::LogError;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -51,7 +54,9 @@ pub(crate) struct Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("peer", &self.peer).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -59,25 +64,47 @@ impl Connection {
     /// Connects to `host:port`, negotiates versions and authenticates.
     pub(crate) async fn open(dialer: &Dialer, host: &str, port: u16) -> Result<Self, LogError> {
         let peer = format!("{host}:{port}");
-        match timeout(dialer.connect_timeout, Self::dial(dialer, host, port, &peer)).await {
+        match timeout(
+            dialer.connect_timeout,
+            Self::dial(dialer, host, port, &peer),
+        )
+        .await
+        {
             Ok(result) => result,
-            Err(_) => Err(LogError::Timeout(format!("no answer from {peer} within {} ms", dialer.connect_timeout.as_millis()))),
+            Err(_) => Err(LogError::Timeout(format!(
+                "no answer from {peer} within {} ms",
+                dialer.connect_timeout.as_millis()
+            ))),
         }
     }
 
     async fn dial(dialer: &Dialer, host: &str, port: u16, peer: &str) -> Result<Self, LogError> {
-        let tcp = TcpStream::connect((host, port)).await.map_err(|e| failed(peer, "cannot connect", e))?;
-        tcp.set_nodelay(true).map_err(|e| failed(peer, "cannot set TCP_NODELAY", e))?;
+        let tcp = TcpStream::connect((host, port))
+            .await
+            .map_err(|e| failed(peer, "cannot connect", e))?;
+        tcp.set_nodelay(true)
+            .map_err(|e| failed(peer, "cannot set TCP_NODELAY", e))?;
         let stream: Box<dyn Stream> = match &dialer.tls {
             None => Box::new(tcp),
             Some(config) => {
-                let name = ServerName::try_from(host.to_owned())
-                    .map_err(|_| LogError::Config(format!("{peer}: the host name of a broker cannot be used with TLS")))?;
-                let tls = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await;
+                let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+                    LogError::Config(format!(
+                        "{peer}: the host name of a broker cannot be used with TLS"
+                    ))
+                })?;
+                let tls = TlsConnector::from(Arc::clone(config))
+                    .connect(name, tcp)
+                    .await;
                 Box::new(tls.map_err(|e| failed(peer, "the TLS handshake failed (is it a TLS listener, and does the trust store hold its authority?)", e))?)
             }
         };
-        let mut connection = Self { stream, dialer: dialer.clone(), peer: peer.to_owned(), versions: HashMap::new(), correlation: 0 };
+        let mut connection = Self {
+            stream,
+            dialer: dialer.clone(),
+            peer: peer.to_owned(),
+            versions: HashMap::new(),
+            correlation: 0,
+        };
         connection.negotiate().await?;
         if let Some(sasl) = dialer.sasl.clone() {
             connection.authenticate(&sasl).await?;
@@ -89,23 +116,48 @@ impl Connection {
     pub(crate) fn version<R: Request>(&self, cap: i16) -> Result<i16, LogError> {
         let ours = (R::VERSIONS.min, R::VERSIONS.max.min(cap));
         let theirs = self.versions.get(&R::KEY).copied();
-        theirs.map(|(min, max)| (ours.0.max(min), ours.1.min(max))).filter(|(low, high)| low <= high).map(|(_, high)| high).ok_or_else(|| {
-            let name = ApiKey::try_from(R::KEY).map_or_else(|_| R::KEY.to_string(), |k| format!("{k:?}"));
-            LogError::fatal(format!("broker {} does not serve {name} in versions {}..{}; it is too old or too new", self.peer, ours.0, ours.1))
-        })
+        theirs
+            .map(|(min, max)| (ours.0.max(min), ours.1.min(max)))
+            .filter(|(low, high)| low <= high)
+            .map(|(_, high)| high)
+            .ok_or_else(|| {
+                let name = ApiKey::try_from(R::KEY)
+                    .map_or_else(|_| R::KEY.to_string(), |k| format!("{k:?}"));
+                LogError::fatal(format!(
+                    "broker {} does not serve {name} in versions {}..{}; it is too old or too new",
+                    self.peer, ours.0, ours.1
+                ))
+            })
     }
 
     /// Sends `request` in `version` and waits for the answer.
-    pub(crate) async fn call<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response, LogError> {
-        self.call_within(version, request, self.dialer.request_timeout).await
+    pub(crate) async fn call<R: Request>(
+        &mut self,
+        version: i16,
+        request: &R,
+    ) -> Result<R::Response, LogError> {
+        self.call_within(version, request, self.dialer.request_timeout)
+            .await
     }
 
     /// The same with a time limit of its own.
-    pub(crate) async fn call_within<R: Request>(&mut self, version: i16, request: &R, limit: Duration) -> Result<R::Response, LogError> {
+    pub(crate) async fn call_within<R: Request>(
+        &mut self,
+        version: i16,
+        request: &R,
+        limit: Duration,
+    ) -> Result<R::Response, LogError> {
         let mut body = timeout(limit, self.exchange(version, request))
             .await
-            .map_err(|_| LogError::Timeout(format!("no answer from {} within {} ms", self.peer, limit.as_millis())))??;
-        ResponseHeader::decode(&mut body, R::Response::header_version(version)).map_err(|e| self.garbled(&e))?;
+            .map_err(|_| {
+                LogError::Timeout(format!(
+                    "no answer from {} within {} ms",
+                    self.peer,
+                    limit.as_millis()
+                ))
+            })??;
+        ResponseHeader::decode(&mut body, R::Response::header_version(version))
+            .map_err(|e| self.garbled(&e))?;
         R::Response::decode(&mut body, version).map_err(|e| self.garbled(&e))
     }
 
@@ -119,25 +171,50 @@ impl Connection {
             .with_client_id(Some(self.dialer.client_id.clone()));
         let mut frame = BytesMut::with_capacity(256);
         frame.put_i32(0);
-        let encoded = header.encode(&mut frame, R::header_version(version)).and_then(|()| request.encode(&mut frame, version));
-        encoded.map_err(|e| LogError::fatal(format!("cannot encode a request for {}: {e}", self.peer)))?;
+        let encoded = header
+            .encode(&mut frame, R::header_version(version))
+            .and_then(|()| request.encode(&mut frame, version));
+        encoded.map_err(|e| {
+            LogError::fatal(format!("cannot encode a request for {}: {e}", self.peer))
+        })?;
         let size = (frame.len() - 4) as i32;
         frame[..4].copy_from_slice(&size.to_be_bytes());
         // Length and body in one write: two would wait for the delayed ACK of the first.
-        self.stream.write_all(&frame).await.map_err(|e| failed(&self.peer, "cannot send", e))?;
-        self.stream.flush().await.map_err(|e| failed(&self.peer, "cannot send", e))?;
+        self.stream
+            .write_all(&frame)
+            .await
+            .map_err(|e| failed(&self.peer, "cannot send", e))?;
+        self.stream
+            .flush()
+            .await
+            .map_err(|e| failed(&self.peer, "cannot send", e))?;
 
-        let size = self.stream.read_i32().await.map_err(|e| failed(&self.peer, "the connection was lost", e))?;
-        let size = usize::try_from(size).ok().filter(|s| (4..=MAX_RESPONSE).contains(s));
+        let size = self
+            .stream
+            .read_i32()
+            .await
+            .map_err(|e| failed(&self.peer, "the connection was lost", e))?;
+        let size = usize::try_from(size)
+            .ok()
+            .filter(|s| (4..=MAX_RESPONSE).contains(s));
         let Some(size) = size else {
-            return Err(LogError::retriable(format!("{} does not answer in Kafka's protocol: is it a Kafka listener, with the 'security.protocol' that is set?", self.peer)));
+            return Err(LogError::retriable(format!(
+                "{} does not answer in Kafka's protocol: is it a Kafka listener, with the 'security.protocol' that is set?",
+                self.peer
+            )));
         };
         let mut answer = vec![0; size];
-        self.stream.read_exact(&mut answer).await.map_err(|e| failed(&self.peer, "the connection was lost", e))?;
+        self.stream
+            .read_exact(&mut answer)
+            .await
+            .map_err(|e| failed(&self.peer, "the connection was lost", e))?;
         let answer = Bytes::from(answer);
         let correlation = answer.slice(..4).get_i32();
         if correlation != self.correlation {
-            return Err(LogError::retriable(format!("{} answered another request than the one sent", self.peer)));
+            return Err(LogError::retriable(format!(
+                "{} answered another request than the one sent",
+                self.peer
+            )));
         }
         Ok(answer)
     }
@@ -157,19 +234,34 @@ impl Connection {
             ApiVersionsResponse::decode(&mut answer, 3).map_err(|e| self.garbled(&e))?
         };
         if response.error_code != 0 {
-            return Err(from_response(&format!("{} refuses to tell its versions", self.peer), response.error_code, None));
+            return Err(from_response(
+                &format!("{} refuses to tell its versions", self.peer),
+                response.error_code,
+                None,
+            ));
         }
-        self.versions = response.api_keys.iter().map(|k| (k.api_key, (k.min_version, k.max_version))).collect();
+        self.versions = response
+            .api_keys
+            .iter()
+            .map(|k| (k.api_key, (k.min_version, k.max_version)))
+            .collect();
         Ok(())
     }
 
     async fn authenticate(&mut self, sasl: &Sasl) -> Result<(), LogError> {
         let name = sasl.mechanism.name();
-        let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(name));
-        let response = self.call(self.version::<SaslHandshakeRequest>(1)?, &request).await?;
+        let request =
+            SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(name));
+        let response = self
+            .call(self.version::<SaslHandshakeRequest>(1)?, &request)
+            .await?;
         if response.error_code != 0 {
             let offered: Vec<&str> = response.mechanisms.iter().map(|m| m.as_str()).collect();
-            return Err(LogError::Authorization(format!("broker {} does not offer sasl.mechanism={name}; it offers: {}", self.peer, offered.join(", "))));
+            return Err(LogError::Authorization(format!(
+                "broker {} does not offer sasl.mechanism={name}; it offers: {}",
+                self.peer,
+                offered.join(", ")
+            )));
         }
         match sasl.mechanism {
             Mechanism::Plain => {
@@ -177,10 +269,18 @@ impl Connection {
                 self.sasl_token(token.into_bytes(), sasl).await?;
             }
             Mechanism::ScramSha256 | Mechanism::ScramSha512 => {
-                let refuse = |peer: &str, why: &str| LogError::Authorization(format!("{name} with broker {peer} failed: {why}"));
-                let Some(mut scram) = Scram::new(sasl.mechanism, &sasl.username, &sasl.password, nonce()?) else { return Ok(()) };
+                let refuse = |peer: &str, why: &str| {
+                    LogError::Authorization(format!("{name} with broker {peer} failed: {why}"))
+                };
+                let Some(mut scram) =
+                    Scram::new(sasl.mechanism, &sasl.username, &sasl.password, nonce()?)
+                else {
+                    return Ok(());
+                };
                 let challenge = self.sasl_token(scram.first(), sasl).await?;
-                let answer = scram.answer(&challenge).map_err(|why| refuse(&self.peer, why))?;
+                let answer = scram
+                    .answer(&challenge)
+                    .map_err(|why| refuse(&self.peer, why))?;
                 let last = self.sasl_token(answer, sasl).await?;
                 scram.verify(&last).map_err(|why| refuse(&self.peer, why))?;
             }
@@ -190,9 +290,18 @@ impl Connection {
 
     async fn sasl_token(&mut self, token: Vec<u8>, sasl: &Sasl) -> Result<Bytes, LogError> {
         let version = self.version::<SaslAuthenticateRequest>(2)?;
-        let response = self.call(version, &SaslAuthenticateRequest::default().with_auth_bytes(Bytes::from(token))).await?;
+        let response = self
+            .call(
+                version,
+                &SaslAuthenticateRequest::default().with_auth_bytes(Bytes::from(token)),
+            )
+            .await?;
         if response.error_code != 0 {
-            let text = response.error_message.as_ref().map(|t| t.as_str()).unwrap_or_default();
+            let text = response
+                .error_message
+                .as_ref()
+                .map(|t| t.as_str())
+                .unwrap_or_default();
             return Err(LogError::Authorization(format!(
                 "broker {} refuses user '{}' with sasl.mechanism={}: {text}; check 'sasl.jaas.config'",
                 self.peer,
@@ -204,17 +313,26 @@ impl Connection {
     }
 
     fn garbled(&self, error: &dyn fmt::Display) -> LogError {
-        LogError::fatal(format!("the answer of {} cannot be decoded: {error}", self.peer))
+        LogError::fatal(format!(
+            "the answer of {} cannot be decoded: {error}",
+            self.peer
+        ))
     }
 }
 
 fn failed(peer: &str, what: &str, error: std::io::Error) -> LogError {
-    LogError::Retriable { message: format!("{peer}: {what}: {error}"), source: Some(Arc::new(error)) }
+    LogError::Retriable {
+        message: format!("{peer}: {what}: {error}"),
+        source: Some(Arc::new(error)),
+    }
 }
 
 fn nonce() -> Result<String, LogError> {
     use base64::Engine as _;
     let mut bytes = [0; 24];
-    rustls::crypto::ring::default_provider().secure_random.fill(&mut bytes).map_err(|_| LogError::fatal("the system gives no random numbers"))?;
+    rustls::crypto::ring::default_provider()
+        .secure_random
+        .fill(&mut bytes)
+        .map_err(|_| LogError::fatal("the system gives no random numbers"))?;
     Ok(base64::engine::general_purpose::STANDARD_NO_PAD.encode(bytes))
 }

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName};
+use kafka_protocol::messages::{
+    FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName,
+};
 use kafka_protocol::protocol::{Request, StrBytes};
 use millrace_log::LogError;
 use tokio::sync::Mutex;
@@ -52,7 +54,9 @@ pub(crate) struct RawClient {
 
 impl fmt::Debug for RawClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RawClient").field("bootstrap", &self.bootstrap_text).finish_non_exhaustive()
+        f.debug_struct("RawClient")
+            .field("bootstrap", &self.bootstrap_text)
+            .finish_non_exhaustive()
     }
 }
 
@@ -63,13 +67,24 @@ impl RawClient {
     /// Reads addresses, security and timeouts from Java-named settings. Does not connect.
     pub(crate) fn new(entries: &[(String, String)], client_id: &str) -> Result<Self, LogError> {
         let settings = Settings::new(entries);
-        let bootstrap_text = settings.get("bootstrap.servers").unwrap_or("localhost:9092").to_owned();
+        let bootstrap_text = settings
+            .get("bootstrap.servers")
+            .unwrap_or("localhost:9092")
+            .to_owned();
         let security = KafkaSecurity::from_settings(&settings)?;
         let tls = match &security.tls {
-            Some(tls) => Some(tls::client_config(tls).map_err(|e| LogError::Config(format!("TLS cannot be set up from the 'ssl.*' settings: {e}")))?),
+            Some(tls) => Some(tls::client_config(tls).map_err(|e| {
+                LogError::Config(format!(
+                    "TLS cannot be set up from the 'ssl.*' settings: {e}"
+                ))
+            })?),
             None => None,
         };
-        let millis = |key, default| settings.number::<u64>(key, 1, i32::MAX as u64).map(|n| Duration::from_millis(n.unwrap_or(default)));
+        let millis = |key, default| {
+            settings
+                .number::<u64>(key, 1, i32::MAX as u64)
+                .map(|n| Duration::from_millis(n.unwrap_or(default)))
+        };
         Ok(Self {
             bootstrap: addresses(&settings, &bootstrap_text)?,
             bootstrap_text,
@@ -98,20 +113,36 @@ impl RawClient {
     /// The id of the cluster, asking until `limit` has passed.
     pub(crate) async fn cluster_id(&self, limit: Duration) -> Result<String, LogError> {
         let response = self.metadata_within(Some(Vec::new()), limit).await?;
-        response
-            .cluster_id
-            .map(|id| id.to_string())
-            .ok_or_else(|| LogError::fatal(format!("the brokers of 'bootstrap.servers' ({}) do not tell a cluster id", self.bootstrap_text)))
+        response.cluster_id.map(|id| id.to_string()).ok_or_else(|| {
+            LogError::fatal(format!(
+                "the brokers of 'bootstrap.servers' ({}) do not tell a cluster id",
+                self.bootstrap_text
+            ))
+        })
     }
 
     /// Metadata of these topics, or of all. Never creates a topic.
-    pub(crate) async fn metadata(&self, topics: Option<Vec<String>>) -> Result<MetadataResponse, LogError> {
+    pub(crate) async fn metadata(
+        &self,
+        topics: Option<Vec<String>>,
+    ) -> Result<MetadataResponse, LogError> {
         self.metadata_within(topics, self.api_timeout).await
     }
 
-    async fn metadata_within(&self, topics: Option<Vec<String>>, limit: Duration) -> Result<MetadataResponse, LogError> {
-        let topics = topics.map(|names| names.into_iter().map(|n| MetadataRequestTopic::default().with_name(Some(topic_name(n)))).collect());
-        let request = MetadataRequest::default().with_topics(topics).with_allow_auto_topic_creation(false);
+    async fn metadata_within(
+        &self,
+        topics: Option<Vec<String>>,
+        limit: Duration,
+    ) -> Result<MetadataResponse, LogError> {
+        let topics = topics.map(|names| {
+            names
+                .into_iter()
+                .map(|n| MetadataRequestTopic::default().with_name(Some(topic_name(n))))
+                .collect()
+        });
+        let request = MetadataRequest::default()
+            .with_topics(topics)
+            .with_allow_auto_topic_creation(false);
         // Version 4 is the first that can forbid creation.
         self.send_within(limit, Target::Any, 12, &request, Ok).await
     }
@@ -130,7 +161,8 @@ impl RawClient {
         R: Request + Sync,
         R::Response: Send,
     {
-        self.send_within(self.api_timeout, target, cap, request, check).await
+        self.send_within(self.api_timeout, target, cap, request, check)
+            .await
     }
 
     async fn send_within<R, T>(
@@ -148,8 +180,14 @@ impl RawClient {
         let deadline = Instant::now() + limit;
         let mut pause = RETRY_PAUSE;
         loop {
-            let Ok(answer) = tokio::time::timeout_at(deadline, self.once(target, cap, request)).await else {
-                return Err(LogError::Timeout(format!("no answer from 'bootstrap.servers' ({}) within {} ms", self.bootstrap_text, limit.as_millis())));
+            let Ok(answer) =
+                tokio::time::timeout_at(deadline, self.once(target, cap, request)).await
+            else {
+                return Err(LogError::Timeout(format!(
+                    "no answer from 'bootstrap.servers' ({}) within {} ms",
+                    self.bootstrap_text,
+                    limit.as_millis()
+                )));
             };
             match answer.and_then(&check) {
                 Err(error) if error.is_retriable() && Instant::now() + pause < deadline => {
@@ -163,33 +201,64 @@ impl RawClient {
     }
 
     /// The same, once and without repetition.
-    pub(crate) async fn once<R: Request + Sync>(&self, target: Target<'_>, cap: i16, request: &R) -> Result<R::Response, LogError> {
+    pub(crate) async fn once<R: Request + Sync>(
+        &self,
+        target: Target<'_>,
+        cap: i16,
+        request: &R,
+    ) -> Result<R::Response, LogError> {
         match target {
             Target::Any => self.on_any(cap, request).await,
             Target::Controller => {
-                let metadata = self.on_any(12, &MetadataRequest::default().with_topics(Some(Vec::new()))).await?;
-                self.on_broker(&metadata, *metadata.controller_id, cap, request).await
+                let metadata = self
+                    .on_any(
+                        12,
+                        &MetadataRequest::default().with_topics(Some(Vec::new())),
+                    )
+                    .await?;
+                self.on_broker(&metadata, *metadata.controller_id, cap, request)
+                    .await
             }
             Target::Broker(id) => {
-                let metadata = self.on_any(12, &MetadataRequest::default().with_topics(Some(Vec::new()))).await?;
+                let metadata = self
+                    .on_any(
+                        12,
+                        &MetadataRequest::default().with_topics(Some(Vec::new())),
+                    )
+                    .await?;
                 self.on_broker(&metadata, id, cap, request).await
             }
             Target::Coordinator(group) => {
-                let find = FindCoordinatorRequest::default().with_key(StrBytes::from_string(group.to_owned()));
+                let find = FindCoordinatorRequest::default()
+                    .with_key(StrBytes::from_string(group.to_owned()));
                 let found = self.on_any(3, &find).await?;
                 if found.error_code != 0 {
                     let text = found.error_message.as_ref().map(|t| t.as_str());
-                    return Err(from_response(&format!("cannot find the coordinator of group '{group}'"), found.error_code, text));
+                    return Err(from_response(
+                        &format!("cannot find the coordinator of group '{group}'"),
+                        found.error_code,
+                        text,
+                    ));
                 }
-                self.at(&address(&found.host, found.port)?, cap, request).await
+                self.at(&address(&found.host, found.port)?, cap, request)
+                    .await
             }
         }
     }
 
-    async fn on_broker<R: Request>(&self, metadata: &MetadataResponse, id: i32, cap: i16, request: &R) -> Result<R::Response, LogError> {
+    async fn on_broker<R: Request>(
+        &self,
+        metadata: &MetadataResponse,
+        id: i32,
+        cap: i16,
+        request: &R,
+    ) -> Result<R::Response, LogError> {
         let broker = metadata.brokers.iter().find(|b| *b.node_id == id);
-        let broker = broker.ok_or_else(|| LogError::retriable(format!("broker {id} is not in the cluster at the moment")))?;
-        self.at(&address(&broker.host, broker.port)?, cap, request).await
+        let broker = broker.ok_or_else(|| {
+            LogError::retriable(format!("broker {id} is not in the cluster at the moment"))
+        })?;
+        self.at(&address(&broker.host, broker.port)?, cap, request)
+            .await
     }
 
     async fn on_any<R: Request>(&self, cap: i16, request: &R) -> Result<R::Response, LogError> {
@@ -208,8 +277,19 @@ impl RawClient {
     }
 
     /// One call on the connection to `address`. Cancelling it closes the connection.
-    async fn at<R: Request>(&self, address: &Address, cap: i16, request: &R) -> Result<R::Response, LogError> {
-        let slot = Arc::clone(self.slots.lock().unwrap_or_else(|e| e.into_inner()).entry(address.clone()).or_default());
+    async fn at<R: Request>(
+        &self,
+        address: &Address,
+        cap: i16,
+        request: &R,
+    ) -> Result<R::Response, LogError> {
+        let slot = Arc::clone(
+            self.slots
+                .lock()
+                .unwrap_or_else(|e| e.into_inner())
+                .entry(address.clone())
+                .or_default(),
+        );
         let mut slot = slot.lock().await;
         if let Some(mut kept) = slot.take() {
             let version = kept.version::<R>(cap)?;
@@ -219,7 +299,9 @@ impl RawClient {
                     return Ok(response);
                 }
                 // Brokers close idle connections; only a new one tells whether the broker is there.
-                Err(error) if matches!(error, LogError::Retriable { .. }) => tracing::debug!(%error, "reconnecting"),
+                Err(error) if matches!(error, LogError::Retriable { .. }) => {
+                    tracing::debug!(%error, "reconnecting")
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -237,7 +319,11 @@ pub(crate) fn topic_name(name: impl Into<String>) -> TopicName {
 }
 
 fn address(host: &StrBytes, port: i32) -> Result<Address, LogError> {
-    let number = u16::try_from(port).map_err(|_| LogError::fatal(format!("the cluster names a broker at {host}:{port}, which is no port")))?;
+    let number = u16::try_from(port).map_err(|_| {
+        LogError::fatal(format!(
+            "the cluster names a broker at {host}:{port}, which is no port"
+        ))
+    })?;
     Ok((host.to_string(), number))
 }
 
@@ -248,10 +334,18 @@ fn addresses(settings: &Settings<'_>, list: &str) -> Result<Vec<Address>, LogErr
     for entry in list.split(',').map(str::trim).filter(|e| !e.is_empty()) {
         let plain = entry.split_once("://").map_or(entry, |(_, rest)| rest);
         let parsed = plain.rsplit_once(':').and_then(|(host, port)| {
-            let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-            port.parse::<u16>().ok().filter(|p| *p > 0 && !host.is_empty()).map(|p| (host.to_owned(), p))
+            let host = host
+                .strip_prefix('[')
+                .and_then(|h| h.strip_suffix(']'))
+                .unwrap_or(host);
+            port.parse::<u16>()
+                .ok()
+                .filter(|p| *p > 0 && !host.is_empty())
+                .map(|p| (host.to_owned(), p))
         });
-        out.push(parsed.ok_or_else(|| settings.refuse(key, entry, "every entry must have the form host:port"))?);
+        out.push(parsed.ok_or_else(|| {
+            settings.refuse(key, entry, "every entry must have the form host:port")
+        })?);
     }
     if out.is_empty() {
         return Err(settings.refuse(key, list, "it must name at least one host:port"));
@@ -268,7 +362,10 @@ mod tests {
     fn addresses_are_hosts_with_ports() {
         let settings = Settings::new(&[]);
         let parsed = addresses(&settings, "a:1, PLAINTEXT://b.c:9092,[::1]:3").unwrap();
-        assert_eq!(parsed, vec![("a".into(), 1), ("b.c".into(), 9092), ("::1".into(), 3)]);
+        assert_eq!(
+            parsed,
+            vec![("a".into(), 1), ("b.c".into(), 9092), ("::1".into(), 3)]
+        );
         for bad in ["", "a", "a:x", ":1", "a:0", "a:99999"] {
             let error = addresses(&settings, bad).unwrap_err().to_string();
             assert!(error.contains("bootstrap.servers"), "{error}");
@@ -277,12 +374,28 @@ mod tests {
 
     #[tokio::test]
     async fn a_broker_that_is_not_there_is_reported_with_its_address() {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let client = RawClient::new(&[("bootstrap.servers".into(), format!("127.0.0.1:{port}"))], "t").unwrap();
-        let error = client.cluster_id(Duration::from_millis(300)).await.unwrap_err();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let client = RawClient::new(
+            &[("bootstrap.servers".into(), format!("127.0.0.1:{port}"))],
+            "t",
+        )
+        .unwrap();
+        let error = client
+            .cluster_id(Duration::from_millis(300))
+            .await
+            .unwrap_err();
         assert!(error.is_retriable());
         let text = error.to_string();
-        assert!(text.contains("bootstrap.servers") && text.contains(&port.to_string()) && text.contains("refused"), "{text}");
+        assert!(
+            text.contains("bootstrap.servers")
+                && text.contains(&port.to_string())
+                && text.contains("refused"),
+            "{text}"
+        );
     }
 
     #[tokio::test]
@@ -295,8 +408,19 @@ mod tests {
                 let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
             }
         });
-        let client = RawClient::new(&[("bootstrap.servers".into(), format!("127.0.0.1:{port}"))], "t").unwrap();
-        let text = client.cluster_id(Duration::from_millis(300)).await.unwrap_err().to_string();
-        assert!(text.contains("does not answer in Kafka's protocol"), "{text}");
+        let client = RawClient::new(
+            &[("bootstrap.servers".into(), format!("127.0.0.1:{port}"))],
+            "t",
+        )
+        .unwrap();
+        let text = client
+            .cluster_id(Duration::from_millis(300))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("does not answer in Kafka's protocol"),
+            "{text}"
+        );
     }
 }

@@ -27,7 +27,12 @@ enum Hash {
 
 impl<'a> Scram<'a> {
     /// `nonce` is printable text without commas, new for every authentication. `None` for a mechanism that is not SCRAM.
-    pub(crate) fn new(mechanism: Mechanism, username: &str, password: &'a Secret, nonce: String) -> Option<Self> {
+    pub(crate) fn new(
+        mechanism: Mechanism,
+        username: &str,
+        password: &'a Secret,
+        nonce: String,
+    ) -> Option<Self> {
         let hash = match mechanism {
             Mechanism::ScramSha256 => Hash::Sha256,
             Mechanism::ScramSha512 => Hash::Sha512,
@@ -35,7 +40,13 @@ impl<'a> Scram<'a> {
         };
         let name = username.replace('=', "=3D").replace(',', "=2C");
         let first_bare = format!("n={name},r={nonce}");
-        Some(Self { hash, password, nonce, first_bare, server_signature: Vec::new() })
+        Some(Self {
+            hash,
+            password,
+            nonce,
+            first_bare,
+            server_signature: Vec::new(),
+        })
     }
 
     /// The first message to send.
@@ -51,8 +62,12 @@ impl<'a> Scram<'a> {
         if !nonce.starts_with(&self.nonce) || nonce.len() == self.nonce.len() {
             return Err("the challenge does not continue our nonce");
         }
-        let salt = field("s=").and_then(|s| BASE64.decode(s).ok()).ok_or("the challenge has no salt")?;
-        let iterations: u32 = field("i=").and_then(|i| i.parse().ok()).ok_or("the challenge has no iteration count")?;
+        let salt = field("s=")
+            .and_then(|s| BASE64.decode(s).ok())
+            .ok_or("the challenge has no salt")?;
+        let iterations: u32 = field("i=")
+            .and_then(|i| i.parse().ok())
+            .ok_or("the challenge has no iteration count")?;
         if !(MIN_ITERATIONS..=MAX_ITERATIONS).contains(&iterations) {
             return Err("the challenge asks for an iteration count outside 4096..1000000");
         }
@@ -62,7 +77,11 @@ impl<'a> Scram<'a> {
         let salted = h.pbkdf2(self.password.expose().as_bytes(), &salt, iterations);
         let client_key = h.hmac(&salted, &[b"Client Key"]);
         let signature = h.hmac(&h.digest(&client_key), &[signed.as_bytes()]);
-        let proof: Vec<u8> = client_key.iter().zip(&signature).map(|(a, b)| a ^ b).collect();
+        let proof: Vec<u8> = client_key
+            .iter()
+            .zip(&signature)
+            .map(|(a, b)| a ^ b)
+            .collect();
         self.server_signature = h.hmac(&h.hmac(&salted, &[b"Server Key"]), &[signed.as_bytes()]);
         Ok(format!("{without_proof},p={}", BASE64.encode(proof)).into_bytes())
     }
@@ -73,8 +92,16 @@ impl<'a> Scram<'a> {
         if last.starts_with("e=") {
             return Err("the broker refused the proof");
         }
-        let signature = last.split(',').find_map(|f| f.strip_prefix("v=")).and_then(|v| BASE64.decode(v).ok()).ok_or("the last message has no signature")?;
-        if self.server_signature.is_empty() || signature != self.server_signature { Err("the broker's signature is wrong") } else { Ok(()) }
+        let signature = last
+            .split(',')
+            .find_map(|f| f.strip_prefix("v="))
+            .and_then(|v| BASE64.decode(v).ok())
+            .ok_or("the last message has no signature")?;
+        if self.server_signature.is_empty() || signature != self.server_signature {
+            Err("the broker's signature is wrong")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -109,10 +136,18 @@ struct Hmac<D> {
 
 impl<D: Digest + Clone> Hmac<D> {
     fn new(key: &[u8], block: usize) -> Self {
-        let mut padded = if key.len() > block { D::digest(key).to_vec() } else { key.to_vec() };
+        let mut padded = if key.len() > block {
+            D::digest(key).to_vec()
+        } else {
+            key.to_vec()
+        };
         padded.resize(block, 0);
-        let pad = |byte: u8| D::new().chain_update(padded.iter().map(|b| b ^ byte).collect::<Vec<_>>());
-        Self { inner: pad(0x36), outer: pad(0x5c) }
+        let pad =
+            |byte: u8| D::new().chain_update(padded.iter().map(|b| b ^ byte).collect::<Vec<_>>());
+        Self {
+            inner: pad(0x36),
+            outer: pad(0x5c),
+        }
     }
 
     fn sign(&self, parts: &[&[u8]]) -> Vec<u8> {
@@ -120,7 +155,11 @@ impl<D: Digest + Clone> Hmac<D> {
         for part in parts {
             inner.update(part);
         }
-        self.outer.clone().chain_update(inner.finalize()).finalize().to_vec()
+        self.outer
+            .clone()
+            .chain_update(inner.finalize())
+            .finalize()
+            .to_vec()
     }
 
     fn pbkdf2(&self, salt: &[u8], iterations: u32) -> Vec<u8> {
@@ -142,7 +181,13 @@ mod tests {
     #[test]
     fn rfc_7677_example() {
         let password = Secret::new("pencil");
-        let mut scram = Scram::new(Mechanism::ScramSha256, "user", &password, "rOprNGfwEbeRWgbNEkqO".into()).unwrap();
+        let mut scram = Scram::new(
+            Mechanism::ScramSha256,
+            "user",
+            &password,
+            "rOprNGfwEbeRWgbNEkqO".into(),
+        )
+        .unwrap();
         assert_eq!(scram.first(), b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
         let challenge = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
         let answer = scram.answer(challenge).unwrap();
@@ -150,7 +195,9 @@ mod tests {
             String::from_utf8(answer).unwrap(),
             "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
         );
-        scram.verify(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=").unwrap();
+        scram
+            .verify(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")
+            .unwrap();
         assert!(scram.verify(b"v=AAAA").is_err());
         assert!(scram.verify(b"e=invalid-proof").is_err());
     }
@@ -158,9 +205,20 @@ mod tests {
     #[test]
     fn a_bad_challenge_is_refused() {
         let password = Secret::new("pencil");
-        for bad in ["", "r=other1,s=AAAA,i=4096", "r=abc,s=AAAA,i=4096", "r=abcd,s=AAAA,i=1", "r=abcd,s=AAAA,i=999999999", "r=abcd,i=4096"] {
-            let mut scram = Scram::new(Mechanism::ScramSha512, "u", &password, "abc".into()).unwrap();
-            assert!(scram.answer(bad.as_bytes()).is_err(), "{bad:?} was accepted");
+        for bad in [
+            "",
+            "r=other1,s=AAAA,i=4096",
+            "r=abc,s=AAAA,i=4096",
+            "r=abcd,s=AAAA,i=1",
+            "r=abcd,s=AAAA,i=999999999",
+            "r=abcd,i=4096",
+        ] {
+            let mut scram =
+                Scram::new(Mechanism::ScramSha512, "u", &password, "abc".into()).unwrap();
+            assert!(
+                scram.answer(bad.as_bytes()).is_err(),
+                "{bad:?} was accepted"
+            );
         }
     }
 

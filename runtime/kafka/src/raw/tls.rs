@@ -6,7 +6,9 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 
 use crate::security::Tls;
 
@@ -17,8 +19,12 @@ pub(crate) fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>, String> {
     match &tls.authorities {
         Some(pem) => {
             for certificate in certificates(pem) {
-                let certificate = certificate.map_err(|e| format!("a certificate of the trust store is not valid PEM: {e}"))?;
-                roots.add(certificate).map_err(|e| format!("a certificate of the trust store is not usable: {e}"))?;
+                let certificate = certificate.map_err(|e| {
+                    format!("a certificate of the trust store is not valid PEM: {e}")
+                })?;
+                roots
+                    .add(certificate)
+                    .map_err(|e| format!("a certificate of the trust store is not usable: {e}"))?;
             }
         }
         None => {
@@ -29,27 +35,39 @@ pub(crate) fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>, String> {
             }
         }
     }
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .build()
-        .map_err(|e| format!("the trust store is not usable: {e}"))?;
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|e| format!("the trust store is not usable: {e}"))?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?;
     let builder = if tls.verify_host {
         builder.with_webpki_verifier(verifier)
     } else {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyHost(verifier)))
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyHost(verifier)))
     };
     let config = match &tls.identity {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => {
-            let chain: Vec<_> = certificates(chain).collect::<Result<_, _>>().map_err(|e| format!("our certificate is not valid PEM: {e}"))?;
-            let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes()).map_err(|_| "our private key is not valid PEM".to_owned())?;
-            builder.with_client_auth_cert(chain, key).map_err(|e| format!("our certificate and private key are not usable: {e}"))?
+            let chain: Vec<_> = certificates(chain)
+                .collect::<Result<_, _>>()
+                .map_err(|e| format!("our certificate is not valid PEM: {e}"))?;
+            let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
+                .map_err(|_| "our private key is not valid PEM".to_owned())?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|e| format!("our certificate and private key are not usable: {e}"))?
         }
     };
     Ok(Arc::new(config))
 }
 
-fn certificates(pem: &str) -> impl Iterator<Item = Result<CertificateDer<'static>, rustls::pki_types::pem::Error>> {
+fn certificates(
+    pem: &str,
+) -> impl Iterator<Item = Result<CertificateDer<'static>, rustls::pki_types::pem::Error>> {
     CertificateDer::pem_slice_iter(pem.as_bytes())
 }
 
@@ -66,20 +84,33 @@ impl ServerCertVerifier for AnyHost {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        match self.0.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
+        match self
+            .0
+            .verify_server_cert(end_entity, intermediates, name, ocsp, now)
+        {
             // The name is checked last, after chain and dates.
-            Err(rustls::Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })) => {
-                Ok(ServerCertVerified::assertion())
-            }
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
             other => other,
         }
     }
 
-    fn verify_tls12_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         self.0.verify_tls12_signature(message, cert, dss)
     }
 
-    fn verify_tls13_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         self.0.verify_tls13_signature(message, cert, dss)
     }
 

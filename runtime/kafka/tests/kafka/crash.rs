@@ -15,7 +15,9 @@ const TOPIC: &str = "MILLRACE_TEST_CRASH_TOPIC";
 /// The child's part: writes numbers for ever and prints how many are acknowledged without a gap. Does nothing in an ordinary run.
 #[tokio::test(flavor = "multi_thread")]
 async fn child_writes_until_killed() -> Result<()> {
-    let (Ok(bootstrap), Ok(topic)) = (std::env::var(BOOTSTRAP), std::env::var(TOPIC)) else { return Ok(()) };
+    let (Ok(bootstrap), Ok(topic)) = (std::env::var(BOOTSTRAP), std::env::var(TOPIC)) else {
+        return Ok(());
+    };
     let log = connect(&bootstrap).await?;
     let mut producer = producer(&*log, &[]).await?;
     let mut acked = std::collections::BTreeSet::new();
@@ -72,9 +74,20 @@ async fn what_a_killed_process_knew_to_be_written_is_there_in_order() -> Result<
         })
         .await?;
         assert!(acked >= wanted, "the child ended at {acked}");
-        let written: Vec<u64> = values(&*log, &topic, 0).await?.iter().map(|v| v.parse().unwrap()).collect();
-        assert!(written.len() as u64 >= acked, "{} written, {acked} acknowledged", written.len());
-        assert!(written.iter().copied().eq(0..written.len() as u64), "order or completeness is broken");
+        let written: Vec<u64> = values(&*log, &topic, 0)
+            .await?
+            .iter()
+            .map(|v| v.parse().unwrap())
+            .collect();
+        assert!(
+            written.len() as u64 >= acked,
+            "{} written, {acked} acknowledged",
+            written.len()
+        );
+        assert!(
+            written.iter().copied().eq(0..written.len() as u64),
+            "order or completeness is broken"
+        );
     }
     Ok(())
 }

@@ -4,10 +4,71 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use millrace_log::{GroupConsumerOptions, GroupEvent, Log as _, LogError, StartAt, Subscription, TableOptions, TableWrite};
+use millrace_kafka::KafkaLog;
+use millrace_log::{
+    GroupConsumerOptions, GroupEvent, Log as _, LogError, Producer, StartAt, Subscription,
+    TableOptions, TableWrite,
+};
 use millrace_testkit::{Kafka, KafkaOptions, Signal, unique};
 
 use crate::client::{PATIENCE, batch, connect, producer, settings, topic, values};
+
+const TOTAL: u64 = 60_000;
+
+/// A producer that writes 0, 1, 2, … below `TOTAL`.
+#[derive(Debug)]
+struct Flow {
+    topic: String,
+    producer: Box<dyn Producer>,
+    sent: u64,
+    acked: BTreeSet<u64>,
+}
+
+impl Flow {
+    async fn new(log: &KafkaLog, topic: String, pairs: &[(&str, &str)]) -> Result<Self> {
+        Ok(Self {
+            topic,
+            producer: producer(log, pairs).await?,
+            sent: 0,
+            acked: BTreeSet::new(),
+        })
+    }
+
+    fn done(&self) -> bool {
+        self.acked.len() as u64 == TOTAL
+    }
+
+    async fn step(&mut self) -> Result<()> {
+        if self.sent < TOTAL {
+            let batch = batch(
+                &self.topic,
+                0,
+                (self.sent..(self.sent + 500).min(TOTAL)).map(|n| n.to_string()),
+            );
+            self.sent += self.producer.send(&batch, 0)? as u64;
+        }
+        self.producer.wait(Duration::from_millis(2)).await;
+        let mut out = Vec::new();
+        self.producer.deliveries(&mut out);
+        for delivery in out {
+            delivery.result?;
+            assert!(
+                self.acked.insert(delivery.sequence),
+                "record {} was acknowledged twice",
+                delivery.sequence
+            );
+        }
+        Ok(())
+    }
+
+    async fn written(&self, log: &KafkaLog) -> Result<Vec<u64>> {
+        Ok(values(log, &self.topic, 0)
+            .await?
+            .iter()
+            .map(|v| v.parse().unwrap())
+            .collect())
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn producers_and_consumers_survive_a_broker_restart() -> Result<()> {
@@ -32,37 +93,40 @@ async fn producers_and_consumers_survive_a_broker_restart() -> Result<()> {
             client_id: "c".into(),
             subscription: Subscription::Topics(vec![topic.clone()]),
             start_at: StartAt::Earliest,
-            settings: settings(&[("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "300")]),
+            settings: settings(&[
+                ("session.timeout.ms", "6000"),
+                ("heartbeat.interval.ms", "300"),
+            ]),
         })
         .await?;
-    let mut producer = producer(&*log, &[]).await?;
+    let mut once = Flow::new(&log, topic.clone(), &[("enable.idempotence", "true")]).await?;
+    let mut at_least_once =
+        Flow::new(&log, crate::client::topic(&*log, 1, &[]).await?, &[]).await?;
 
-    const TOTAL: u64 = 60_000;
     const RESTARTS: [(u64, Signal); 2] = [(15_000, Signal::Term), (35_000, Signal::Kill)];
-    let (mut sent, mut acked, mut read, mut restarts) = (0u64, Vec::new(), BTreeSet::new(), 0);
+    let (mut read, mut restarts) = (BTreeSet::new(), 0);
     let deadline = Instant::now() + 3 * PATIENCE;
     let mut down: Option<Instant> = None;
-    while (acked.len() as u64) < TOTAL || (read.len() as u64) < TOTAL {
-        assert!(Instant::now() < deadline, "{sent} sent, {} acked, {} read", acked.len(), read.len());
-        if sent < TOTAL {
-            let batch = batch(&topic, 0, (sent..(sent + 500).min(TOTAL)).map(|n| n.to_string()));
-            sent += producer.send(&batch, 0)? as u64;
-        }
-        producer.wait(Duration::from_millis(5)).await;
-        let mut out = Vec::new();
-        producer.deliveries(&mut out);
-        for delivery in out {
-            delivery.result?;
-            acked.push(delivery.sequence);
-        }
+    while !once.done() || !at_least_once.done() || (read.len() as u64) < TOTAL {
+        assert!(
+            Instant::now() < deadline,
+            "{once:?}, {at_least_once:?}, {} read",
+            read.len()
+        );
+        once.step().await?;
+        at_least_once.step().await?;
         match consumer.next(Duration::from_millis(1)).await? {
-            GroupEvent::Records(batch) => read.extend(batch.records.iter().map(|r| String::from_utf8_lossy(batch.value(r).unwrap()).parse::<u64>().unwrap())),
+            GroupEvent::Records(batch) => read.extend(batch.records.iter().map(|r| {
+                String::from_utf8_lossy(batch.value(r).unwrap())
+                    .parse::<u64>()
+                    .unwrap()
+            })),
             GroupEvent::Revoking(_) => consumer.release().await?,
             _ => {}
         }
         if down.is_none()
             && let Some((at, signal)) = RESTARTS.get(restarts)
-            && acked.len() as u64 >= *at
+            && once.acked.len() as u64 >= *at
         {
             kafka.stop(*signal).await?;
             down = Some(Instant::now());
@@ -75,13 +139,36 @@ async fn producers_and_consumers_survive_a_broker_restart() -> Result<()> {
         }
     }
     assert_eq!(restarts, RESTARTS.len());
-    acked.sort_unstable();
-    assert!(acked.iter().copied().eq(0..TOTAL), "every record is acknowledged once");
-    let written: Vec<u64> = values(&*log, &topic, 0).await?.iter().map(|v| v.parse().unwrap()).collect();
-    assert!(written.iter().copied().eq(0..TOTAL), "{} written: lost, doubled or out of order", written.len());
-    assert!(read.iter().copied().eq(0..TOTAL), "a consumer that does not commit reads everything at least once");
+    let written = once.written(&log).await?;
+    assert!(
+        written.iter().copied().eq(0..TOTAL),
+        "{} written: lost, doubled or out of order",
+        written.len()
+    );
+    let mut seen = BTreeSet::new();
+    let first: Vec<u64> = at_least_once
+        .written(&log)
+        .await?
+        .into_iter()
+        .filter(|n| seen.insert(*n))
+        .collect();
+    assert!(
+        first.iter().copied().eq(0..TOTAL),
+        "{} written: lost or out of order",
+        first.len()
+    );
+    assert!(
+        read.iter().copied().eq(0..TOTAL),
+        "a consumer that does not commit reads everything at least once"
+    );
 
-    table.writer().put(&[TableWrite { key: b"k".to_vec(), value: Some(b"v".to_vec()) }]).await?;
+    table
+        .writer()
+        .put(&[TableWrite {
+            key: b"k".to_vec(),
+            value: Some(b"v".to_vec()),
+        }])
+        .await?;
     let mut count = 0;
     table.read_to_end(&mut |_| count += 1).await?;
     assert_eq!(count, 1);
@@ -89,7 +176,14 @@ async fn producers_and_consumers_survive_a_broker_restart() -> Result<()> {
     kafka.stop(Signal::Kill).await?;
     let bootstrap = kafka.bootstrap();
     let short = connect(&bootstrap);
-    let error = tokio::time::timeout(Duration::from_secs(20), short).await?.unwrap_err();
-    assert!(error.downcast_ref::<LogError>().is_some_and(LogError::is_retriable), "{error}");
+    let error = tokio::time::timeout(Duration::from_secs(20), short)
+        .await?
+        .unwrap_err();
+    assert!(
+        error
+            .downcast_ref::<LogError>()
+            .is_some_and(LogError::is_retriable),
+        "{error}"
+    );
     Ok(())
 }

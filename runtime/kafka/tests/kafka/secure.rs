@@ -8,11 +8,18 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::alter_user_scram_credentials_request::ScramCredentialUpsertion;
-use kafka_protocol::messages::{AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse, RequestHeader, ResponseHeader};
-use kafka_protocol::protocol::{Decodable as _, Encodable as _, HeaderVersion as _, Request as _, StrBytes};
+use kafka_protocol::messages::{
+    AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse, RequestHeader,
+    ResponseHeader,
+};
+use kafka_protocol::protocol::{
+    Decodable as _, Encodable as _, HeaderVersion as _, Request as _, StrBytes,
+};
 use millrace_log::{Log as _, LogError, ProducerOptions, ReaderOptions, TopicPartition};
 use millrace_testkit::{Kafka, KafkaOptions, Signal, free_port};
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+};
 use sha2::{Digest, Sha256, Sha512};
 
 use crate::client::{PATIENCE, batch, connect_with, send_all, settings, topic};
@@ -45,28 +52,45 @@ fn certificates() -> Result<Certificates> {
     let (ca, issuer) = authority()?;
     let leaf = |name: &str| -> Result<String> {
         let key = KeyPair::generate()?;
-        let certificate = named(name, CertificateParams::new(vec![name.to_owned()])?).signed_by(&key, &issuer)?;
+        let certificate =
+            named(name, CertificateParams::new(vec![name.to_owned()])?).signed_by(&key, &issuer)?;
         Ok(key.serialize_pem() + &certificate.pem())
     };
-    Ok(Certificates { authority: ca, stranger: authority()?.0, server: leaf("localhost")?, client: leaf("client")? })
+    Ok(Certificates {
+        authority: ca,
+        stranger: authority()?.0,
+        server: leaf("localhost")?,
+        client: leaf("client")?,
+    })
 }
 
 fn jaas(module: &str, user: &str, password: &str) -> String {
-    format!("{module} required username=\"{user}\" password=\"{}\";", password.replace('"', "\\\""))
+    format!(
+        "{module} required username=\"{user}\" password=\"{}\";",
+        password.replace('"', "\\\"")
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_and_every_sasl_mechanism_work_and_their_failures_are_told() -> Result<()> {
     let kafka = Kafka::start(KafkaOptions::default()).await?;
-    let dir = kafka.log_file().parent().context("the broker's folder")?.to_owned();
+    let dir = kafka
+        .log_file()
+        .parent()
+        .context("the broker's folder")?
+        .to_owned();
     let pem = certificates()?;
     let file = |name: &str, text: &str| -> Result<String> {
         let path = dir.join(name);
         std::fs::write(&path, text)?;
         Ok(path.display().to_string())
     };
-    let (server, ca, stranger, client) =
-        (file("server.pem", &pem.server)?, file("ca.pem", &pem.authority)?, file("stranger.pem", &pem.stranger)?, file("client.pem", &pem.client)?);
+    let (server, ca, stranger, client) = (
+        file("server.pem", &pem.server)?,
+        file("ca.pem", &pem.authority)?,
+        file("stranger.pem", &pem.stranger)?,
+        file("client.pem", &pem.client)?,
+    );
     let (tls, sasl_tls, sasl) = (free_port(), free_port(), free_port());
     kafka.stop(Signal::Term).await?;
     add_listeners(&dir, &server, &ca, tls, sasl_tls, sasl)?;
@@ -75,52 +99,121 @@ async fn tls_and_every_sasl_mechanism_work_and_their_failures_are_told() -> Resu
     tokio::task::spawn_blocking(move || create_scram_users(&plain)).await??;
 
     let at = |port: u16| format!("localhost:{port}");
-    let trust = [("ssl.truststore.type", "PEM"), ("ssl.truststore.location", ca.as_str())];
-    let mutual = [("security.protocol", "SSL"), ("ssl.keystore.type", "PEM"), ("ssl.keystore.location", client.as_str())];
+    let trust = [
+        ("ssl.truststore.type", "PEM"),
+        ("ssl.truststore.location", ca.as_str()),
+    ];
+    let mutual = [
+        ("security.protocol", "SSL"),
+        ("ssl.keystore.type", "PEM"),
+        ("ssl.keystore.location", client.as_str()),
+    ];
     let bootstrap = at(tls);
-    let with_tls: Vec<_> = [("bootstrap.servers", bootstrap.as_str())].into_iter().chain(trust).chain(mutual).collect();
-    round_trip(&with_tls).await.context("TLS with a client certificate")?;
+    let with_tls: Vec<_> = [("bootstrap.servers", bootstrap.as_str())]
+        .into_iter()
+        .chain(trust)
+        .chain(mutual)
+        .collect();
+    round_trip(&with_tls)
+        .await
+        .context("TLS with a client certificate")?;
 
-    let (plain_user, scram_user) = (jaas(PLAIN_MODULE, "alice", PASSWORD), jaas(SCRAM_MODULE, "alice", PASSWORD));
+    let (plain_user, scram_user) = (
+        jaas(PLAIN_MODULE, "alice", PASSWORD),
+        jaas(SCRAM_MODULE, "alice", PASSWORD),
+    );
     let bootstrap = at(sasl_tls);
-    for (mechanism, login) in [("PLAIN", &plain_user), ("SCRAM-SHA-256", &scram_user), ("SCRAM-SHA-512", &scram_user)] {
-        let own = [("bootstrap.servers", bootstrap.as_str()), ("security.protocol", "SASL_SSL"), ("sasl.mechanism", mechanism), ("sasl.jaas.config", login)];
+    for (mechanism, login) in [
+        ("PLAIN", &plain_user),
+        ("SCRAM-SHA-256", &scram_user),
+        ("SCRAM-SHA-512", &scram_user),
+    ] {
+        let own = [
+            ("bootstrap.servers", bootstrap.as_str()),
+            ("security.protocol", "SASL_SSL"),
+            ("sasl.mechanism", mechanism),
+            ("sasl.jaas.config", login),
+        ];
         let all: Vec<_> = own.into_iter().chain(trust).collect();
-        round_trip(&all).await.with_context(|| format!("SASL_SSL with {mechanism}"))?;
+        round_trip(&all)
+            .await
+            .with_context(|| format!("SASL_SSL with {mechanism}"))?;
     }
     let bootstrap = at(sasl);
-    let over_tcp = [("bootstrap.servers", bootstrap.as_str()), ("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "SCRAM-SHA-512"), ("sasl.jaas.config", &scram_user)];
+    let over_tcp = [
+        ("bootstrap.servers", bootstrap.as_str()),
+        ("security.protocol", "SASL_PLAINTEXT"),
+        ("sasl.mechanism", "SCRAM-SHA-512"),
+        ("sasl.jaas.config", &scram_user),
+    ];
     round_trip(&over_tcp).await.context("SASL_PLAINTEXT")?;
 
     // A wrong password, for each mechanism.
     let wrong = "not-the-password";
     for (mechanism, module) in [("PLAIN", PLAIN_MODULE), ("SCRAM-SHA-256", SCRAM_MODULE)] {
         let login = jaas(module, "alice", wrong);
-        let own = [("bootstrap.servers", bootstrap.as_str()), ("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", mechanism), ("sasl.jaas.config", &login)];
+        let own = [
+            ("bootstrap.servers", bootstrap.as_str()),
+            ("security.protocol", "SASL_PLAINTEXT"),
+            ("sasl.mechanism", mechanism),
+            ("sasl.jaas.config", &login),
+        ];
         let error = connect_with(&own).await.unwrap_err();
-        assert!(matches!(error.downcast_ref(), Some(LogError::Authorization(_))), "{error:?}");
+        assert!(
+            matches!(error.downcast_ref(), Some(LogError::Authorization(_))),
+            "{error:?}"
+        );
         let text = format!("{error:?}");
-        assert!(text.contains("alice") && text.contains("sasl.jaas.config") && !text.contains(wrong), "{text}");
+        assert!(
+            text.contains("alice") && text.contains("sasl.jaas.config") && !text.contains(wrong),
+            "{text}"
+        );
     }
     // A mechanism's listener without credentials, an unknown authority, a name that the certificate does not have.
     let failure = async |pairs: &[(&str, &str)]| {
-        let error = tokio::time::timeout(Duration::from_secs(25), connect_with(pairs)).await.map(|r| r.map(|_| ()));
-        error.unwrap_or_else(|_| panic!("no answer for {pairs:?}")).unwrap_err().to_string()
+        let error = tokio::time::timeout(Duration::from_secs(25), connect_with(pairs))
+            .await
+            .map(|r| r.map(|_| ()));
+        error
+            .unwrap_or_else(|_| panic!("no answer for {pairs:?}"))
+            .unwrap_err()
+            .to_string()
     };
     let bootstrap = at(tls);
-    let untrusted = [("bootstrap.servers", bootstrap.as_str()), ("ssl.truststore.type", "PEM"), ("ssl.truststore.location", stranger.as_str())];
+    let untrusted = [
+        ("bootstrap.servers", bootstrap.as_str()),
+        ("ssl.truststore.type", "PEM"),
+        ("ssl.truststore.location", stranger.as_str()),
+    ];
     let text = failure(&untrusted.into_iter().chain(mutual).collect::<Vec<_>>()).await;
-    assert!(text.contains("TLS handshake failed") && text.contains("trust store"), "{text}");
+    assert!(
+        text.contains("TLS handshake failed") && text.contains("trust store"),
+        "{text}"
+    );
     let by_address = format!("127.0.0.1:{tls}");
-    let named: Vec<_> = [("bootstrap.servers", by_address.as_str())].into_iter().chain(trust).chain(mutual).collect();
+    let named: Vec<_> = [("bootstrap.servers", by_address.as_str())]
+        .into_iter()
+        .chain(trust)
+        .chain(mutual)
+        .collect();
     let text = failure(&named).await;
-    assert!(text.contains("TLS handshake failed") && text.contains("not valid for name"), "{text}");
-    let any_name: Vec<_> = named.into_iter().chain([("ssl.endpoint.identification.algorithm", "")]).collect();
+    assert!(
+        text.contains("TLS handshake failed") && text.contains("not valid for name"),
+        "{text}"
+    );
+    let any_name: Vec<_> = named
+        .into_iter()
+        .chain([("ssl.endpoint.identification.algorithm", "")])
+        .collect();
     round_trip(&any_name).await.context("any host name")?;
 
     // A connector's client does not inherit the worker's credentials, as in Connect; it is told so.
     let log = connect_with(&with_tls).await?;
-    let error = log.producer(ProducerOptions::default()).await.unwrap_err().to_string();
+    let error = log
+        .producer(ProducerOptions::default())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("producer.security.protocol"), "{error}");
     Ok(())
 }
@@ -130,32 +223,84 @@ async fn round_trip(pairs: &[(&str, &str)]) -> Result<()> {
     let log = connect_with(pairs).await?;
     assert!(!format!("{log:?}").contains(PASSWORD));
     let topic = topic(&*log, 1, &[]).await?;
-    let mut producer = log.producer(ProducerOptions { client_id: "p".into(), settings: settings(pairs) }).await?;
-    for delivery in send_all(&mut *producer, &batch(&topic, 0, std::iter::once("secret".to_owned()))).await? {
+    let mut producer = log
+        .producer(ProducerOptions {
+            client_id: "p".into(),
+            settings: settings(pairs),
+        })
+        .await?;
+    for delivery in send_all(
+        &mut *producer,
+        &batch(&topic, 0, std::iter::once("secret".to_owned())),
+    )
+    .await?
+    {
         delivery.result?;
     }
-    let mut reader = log.reader(ReaderOptions { client_id: "r".into(), from: vec![(TopicPartition::new(&*topic, 0), -2)], settings: settings(pairs) }).await?;
+    let mut reader = log
+        .reader(ReaderOptions {
+            client_id: "r".into(),
+            from: vec![(TopicPartition::new(&*topic, 0), -2)],
+            settings: settings(pairs),
+        })
+        .await?;
     let got = reader.next(PATIENCE).await?;
     assert_eq!(got.value(&got.records[0]), Some(&b"secret"[..]));
     Ok(())
 }
 
-fn add_listeners(dir: &Path, server: &str, ca: &str, tls: u16, sasl_tls: u16, sasl: u16) -> Result<()> {
+fn add_listeners(
+    dir: &Path,
+    server: &str,
+    ca: &str,
+    tls: u16,
+    sasl_tls: u16,
+    sasl: u16,
+) -> Result<()> {
     let file = dir.join("broker.properties");
     let mut text = std::fs::read_to_string(&file)?;
-    let line = |text: &str, key: &str| text.lines().rev().find_map(|l| l.strip_prefix(&format!("{key}=")).map(str::to_owned)).with_context(|| key.to_owned());
-    let (listeners, advertised) = (line(&text, "listeners")?, line(&text, "advertised.listeners")?);
-    writeln!(text, "listeners={listeners},TLS://127.0.0.1:{tls},SASLTLS://127.0.0.1:{sasl_tls},SASL://127.0.0.1:{sasl}")?;
-    writeln!(text, "advertised.listeners={advertised},TLS://localhost:{tls},SASLTLS://localhost:{sasl_tls},SASL://localhost:{sasl}")?;
-    writeln!(text, "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,SASLTLS:SASL_SSL,SASL:SASL_PLAINTEXT")?;
-    writeln!(text, "ssl.keystore.type=PEM\nssl.keystore.location={server}\nssl.truststore.type=PEM\nssl.truststore.location={ca}")?;
-    writeln!(text, "listener.name.tls.ssl.client.auth=required\nsasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512")?;
+    let line = |text: &str, key: &str| {
+        text.lines()
+            .rev()
+            .find_map(|l| l.strip_prefix(&format!("{key}=")).map(str::to_owned))
+            .with_context(|| key.to_owned())
+    };
+    let (listeners, advertised) = (
+        line(&text, "listeners")?,
+        line(&text, "advertised.listeners")?,
+    );
+    writeln!(
+        text,
+        "listeners={listeners},TLS://127.0.0.1:{tls},SASLTLS://127.0.0.1:{sasl_tls},SASL://127.0.0.1:{sasl}"
+    )?;
+    writeln!(
+        text,
+        "advertised.listeners={advertised},TLS://localhost:{tls},SASLTLS://localhost:{sasl_tls},SASL://localhost:{sasl}"
+    )?;
+    writeln!(
+        text,
+        "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,SASLTLS:SASL_SSL,SASL:SASL_PLAINTEXT"
+    )?;
+    writeln!(
+        text,
+        "ssl.keystore.type=PEM\nssl.keystore.location={server}\nssl.truststore.type=PEM\nssl.truststore.location={ca}"
+    )?;
+    writeln!(
+        text,
+        "listener.name.tls.ssl.client.auth=required\nsasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512"
+    )?;
     // In a properties file a backslash is written twice.
     let password = PASSWORD.replace('"', "\\\\\"");
     for listener in ["sasltls", "sasl"] {
-        writeln!(text, "listener.name.{listener}.plain.sasl.jaas.config={PLAIN_MODULE} required user_alice=\"{password}\";")?;
+        writeln!(
+            text,
+            "listener.name.{listener}.plain.sasl.jaas.config={PLAIN_MODULE} required user_alice=\"{password}\";"
+        )?;
         for mechanism in ["scram-sha-256", "scram-sha-512"] {
-            writeln!(text, "listener.name.{listener}.{mechanism}.sasl.jaas.config={SCRAM_MODULE} required;")?;
+            writeln!(
+                text,
+                "listener.name.{listener}.{mechanism}.sasl.jaas.config={SCRAM_MODULE} required;"
+            )?;
         }
     }
     std::fs::write(file, text)?;
@@ -166,23 +311,41 @@ fn add_listeners(dir: &Path, server: &str, ca: &str, tls: u16, sasl_tls: u16, sa
 fn create_scram_users(bootstrap: &str) -> Result<()> {
     let salt = b"some salt";
     let mut socket = std::net::TcpStream::connect(bootstrap)?;
-    for (mechanism, password) in [(1, salted::<Sha256>(64, salt)), (2, salted::<Sha512>(128, salt))] {
+    for (mechanism, password) in [
+        (1, salted::<Sha256>(64, salt)),
+        (2, salted::<Sha512>(128, salt)),
+    ] {
         let upsertion = ScramCredentialUpsertion::default()
             .with_name(StrBytes::from_static_str("alice"))
             .with_mechanism(mechanism)
             .with_iterations(4_096)
             .with_salt(Bytes::from_static(salt))
             .with_salted_password(password.into());
-        let response = call(&mut socket, &AlterUserScramCredentialsRequest::default().with_upsertions(vec![upsertion]))?;
-        anyhow::ensure!(response.results.iter().all(|r| r.error_code == 0), "{response:?}");
+        let response = call(
+            &mut socket,
+            &AlterUserScramCredentialsRequest::default().with_upsertions(vec![upsertion]),
+        )?;
+        anyhow::ensure!(
+            response.results.iter().all(|r| r.error_code == 0),
+            "{response:?}"
+        );
     }
     Ok(())
 }
 
-fn call(socket: &mut std::net::TcpStream, request: &AlterUserScramCredentialsRequest) -> Result<AlterUserScramCredentialsResponse> {
-    let header = RequestHeader::default().with_request_api_key(AlterUserScramCredentialsRequest::KEY).with_request_api_version(0).with_correlation_id(1);
+fn call(
+    socket: &mut std::net::TcpStream,
+    request: &AlterUserScramCredentialsRequest,
+) -> Result<AlterUserScramCredentialsResponse> {
+    let header = RequestHeader::default()
+        .with_request_api_key(AlterUserScramCredentialsRequest::KEY)
+        .with_request_api_version(0)
+        .with_correlation_id(1);
     let mut frame = BytesMut::from(&[0; 4][..]);
-    header.encode(&mut frame, AlterUserScramCredentialsRequest::header_version(0))?;
+    header.encode(
+        &mut frame,
+        AlterUserScramCredentialsRequest::header_version(0),
+    )?;
     request.encode(&mut frame, 0)?;
     let size = u32::try_from(frame.len() - 4)?;
     frame[..4].copy_from_slice(&size.to_be_bytes());
@@ -192,7 +355,10 @@ fn call(socket: &mut std::net::TcpStream, request: &AlterUserScramCredentialsReq
     let mut answer = vec![0; u32::from_be_bytes(size) as usize];
     socket.read_exact(&mut answer)?;
     let mut answer = Bytes::from(answer);
-    ResponseHeader::decode(&mut answer, AlterUserScramCredentialsResponse::header_version(0))?;
+    ResponseHeader::decode(
+        &mut answer,
+        AlterUserScramCredentialsResponse::header_version(0),
+    )?;
     AlterUserScramCredentialsResponse::decode(&mut answer, 0)
 }
 

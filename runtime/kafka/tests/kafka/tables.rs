@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use millrace_log::{Log as _, LogError, ProducerOptions, Table, TableOptions, TableRecord, TableWrite};
+use millrace_log::{
+    Log as _, LogError, ProducerOptions, Table, TableOptions, TableRecord, TableWrite,
+};
 use millrace_testkit::unique;
 
 use crate::client::{PATIENCE, batch, settings, shared, topic};
@@ -21,11 +23,16 @@ fn options(topic: &str) -> TableOptions {
 }
 
 fn put(key: &str, value: Option<&str>) -> TableWrite {
-    TableWrite { key: key.into(), value: value.map(Into::into) }
+    TableWrite {
+        key: key.into(),
+        value: value.map(Into::into),
+    }
 }
 
 async fn state(table: &mut dyn Table, into: &mut BTreeMap<String, String>) -> Result<(), LogError> {
-    table.read_to_end(&mut |r: TableRecord<'_>| apply(into, r)).await
+    table
+        .read_to_end(&mut |r: TableRecord<'_>| apply(into, r))
+        .await
 }
 
 fn apply(into: &mut BTreeMap<String, String>, record: TableRecord<'_>) {
@@ -43,7 +50,10 @@ async fn a_table_is_made_read_to_its_end_and_followed() -> Result<()> {
     let mut table = log.table(options(&name)).await?;
     assert_eq!(table.partitions(), 3);
     let made = log.admin().topic_settings(&name).await?;
-    assert!(made.contains(&("cleanup.policy".into(), "compact".into())) && made.contains(&("segment.bytes".into(), "1048576".into())));
+    assert!(
+        made.contains(&("cleanup.policy".into(), "compact".into()))
+            && made.contains(&("segment.bytes".into(), "1048576".into()))
+    );
     let mut seen = BTreeMap::new();
     state(&mut *table, &mut seen).await?;
     assert!(seen.is_empty());
@@ -53,13 +63,26 @@ async fn a_table_is_made_read_to_its_end_and_followed() -> Result<()> {
     writer.put(&all).await?;
     writer.put(&[put("k0", None), put("k1", Some("w"))]).await?;
     state(&mut *table, &mut seen).await?;
-    assert_eq!((seen.len(), seen.get("k0"), seen["k1"].as_str()), (99, None, "w"));
+    assert_eq!(
+        (seen.len(), seen.get("k0"), seen["k1"].as_str()),
+        (99, None, "w")
+    );
 
     writer.put(&[put("later", Some("x"))]).await?;
     while !seen.contains_key("later") {
-        assert!(table.follow(PATIENCE, &mut |r: TableRecord<'_>| apply(&mut seen, r)).await? > 0);
+        assert!(
+            table
+                .follow(PATIENCE, &mut |r: TableRecord<'_>| apply(&mut seen, r))
+                .await?
+                > 0
+        );
     }
-    assert_eq!(table.follow(Duration::from_millis(50), &mut |_: TableRecord<'_>| {}).await?, 0);
+    assert_eq!(
+        table
+            .follow(Duration::from_millis(50), &mut |_: TableRecord<'_>| {})
+            .await?,
+        0
+    );
 
     let mut again = BTreeMap::new();
     state(&mut *log.table(options(&name)).await?, &mut again).await?;
@@ -72,12 +95,18 @@ async fn the_end_is_found_behind_control_records_and_aborted_ones() -> Result<()
     let log = shared().await?;
     let name = unique("table");
     let mut table = log.table(options(&name)).await?;
-    let mut producer = log.transactional_producer(&unique("txn"), ProducerOptions::default()).await?;
+    let mut producer = log
+        .transactional_producer(&unique("txn"), ProducerOptions::default())
+        .await?;
     let mut seen = BTreeMap::new();
     for round in 0..3 {
-        producer.append(&batch(&name, 0, std::iter::once(format!("v{round}")))).await?;
+        producer
+            .append(&batch(&name, 0, std::iter::once(format!("v{round}"))))
+            .await?;
         producer.commit().await?;
-        producer.append(&batch(&name, 0, std::iter::once("aborted".to_owned()))).await?;
+        producer
+            .append(&batch(&name, 0, std::iter::once("aborted".to_owned())))
+            .await?;
         producer.abort().await?;
         tokio::time::timeout(PATIENCE, state(&mut *table, &mut seen)).await??;
         assert_eq!(seen["key"], format!("v{round}"));
