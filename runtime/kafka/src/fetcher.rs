@@ -4,6 +4,8 @@
 //! librdkafka fetches ahead. Rebalances happen inside `poll`, on the thread: partitions are given back only after the task released them, while heartbeats go on in
 //! librdkafka's own threads.
 
+mod rebalance;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,12 +17,11 @@ use millrace_log::{
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _, Timestamp};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::{Notify, oneshot};
 
 use crate::errors::{from_client, from_code};
@@ -438,16 +439,25 @@ impl Context {
         }
     }
 
+    /// An error that the task must hear of, once: librdkafka repeats it with every attempt.
+    fn tell(&self, error: LogError) {
+        let told = self
+            .shared
+            .lock()
+            .events
+            .iter()
+            .any(|e| matches!(e, Event::Failed(_)));
+        if !told {
+            self.shared.push(Event::Failed(error));
+        }
+    }
+
     fn failed(&self, error: KafkaError) {
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
         let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
         match from_code("cannot read from Kafka", code, Some(error)) {
-            error @ (LogError::Authorization(_) | LogError::Config(_)) => {
-                self.shared.push(Event::Failed(error))
-            }
-            error if fatal => self
-                .shared
-                .push(Event::Failed(LogError::fatal(error.to_string()))),
+            error @ (LogError::Authorization(_) | LogError::Config(_)) => self.tell(error),
+            error if fatal => self.tell(LogError::fatal(error.to_string())),
             // Brokers that are away, topics that do not exist yet: librdkafka tries again by itself.
             error => tracing::debug!(%error, "the consumer goes on"),
         }
@@ -525,156 +535,6 @@ impl Context {
     fn builder(&self) -> MutexGuard<'_, FetchBatchBuilder> {
         self.builder.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Where a new member starts: at the committed offset, else where the options say.
-    fn positions(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        partitions: &TopicPartitionList,
-    ) -> Result<Vec<Assigned>, LogError> {
-        let committed = self.patiently(|| {
-            let mut asked = TopicPartitionList::with_capacity(partitions.count());
-            for p in partitions.elements() {
-                asked.add_partition(p.topic(), p.partition());
-            }
-            consumer
-                .committed_offsets(asked, CALL)
-                .map_err(|e| from_client("cannot read the committed offsets of the group", e))
-        })?;
-        let mut out = Vec::with_capacity(committed.count());
-        for p in committed.elements() {
-            let partition = TopicPartition::new(p.topic(), p.partition());
-            let position = match p.offset() {
-                Offset::Offset(offset) => offset,
-                _ => self.watermark(consumer, &partition, self.start_at == StartAt::Latest)?,
-            };
-            out.push(Assigned {
-                partition,
-                position,
-            });
-        }
-        Ok(out)
-    }
-
-    fn assigned(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) {
-        match self.positions(consumer, partitions) {
-            Ok(assigned) => {
-                for a in &assigned {
-                    if let Some(mut p) =
-                        partitions.find_partition(&a.partition.topic, a.partition.partition)
-                        && let Err(error) = p.set_offset(Offset::Offset(a.position))
-                    {
-                        self.shared
-                            .push(Event::Failed(from_client("cannot set a position", error)));
-                    }
-                }
-                let mut state = self.shared.lock();
-                for a in &assigned {
-                    state.owned.insert(a.partition.clone());
-                    state.idle_positions.insert(a.partition.clone(), a.position);
-                }
-                drop(state);
-                self.shared.push(Event::Assigned(assigned));
-            }
-            // Assigned all the same, or the group would wait for us; without an `Assigned` event nothing is delivered, see `failed`.
-            Err(LogError::Closed) => {}
-            Err(error) => self.shared.push(Event::Failed(error)),
-        }
-        let result = match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions),
-            _ => consumer.assign(partitions),
-        };
-        if let Err(error) = result {
-            self.shared.push(Event::Failed(from_client(
-                "cannot take assigned partitions",
-                error,
-            )));
-        }
-    }
-
-    fn revoked(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
-        let partitions: Vec<TopicPartition> = list
-            .elements()
-            .iter()
-            .map(|p| TopicPartition::new(p.topic(), p.partition()))
-            .collect();
-        let lost = consumer.assignment_lost();
-        self.hand_over();
-        self.forget_records(&partitions);
-        if !partitions.is_empty() {
-            if lost || !self.released(consumer, &partitions) {
-                self.shared.push(Event::Lost(partitions.clone()));
-            }
-            let mut state = self.shared.lock();
-            for p in &partitions {
-                state.owned.remove(p);
-                state.idle_positions.remove(p);
-                state.ends.remove(p);
-            }
-        }
-        let result = match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
-            _ => consumer.unassign(),
-        };
-        if let Err(error) = result {
-            self.shared.push(Event::Failed(from_client(
-                "cannot give partitions back",
-                error,
-            )));
-        }
-    }
-
-    /// Waits until the task has released `partitions`; `false` when they were lost meanwhile.
-    fn released(&self, consumer: &BaseConsumer<Self>, partitions: &[TopicPartition]) -> bool {
-        {
-            let mut state = self.shared.lock();
-            if state.stopped {
-                return true;
-            }
-            state.revoking = true;
-            state.released = false;
-        }
-        self.shared.push(Event::Revoking(partitions.to_vec()));
-        let deadline = Instant::now() + self.limits.rebalance;
-        let mut kept = true;
-        let mut state = self.shared.lock();
-        while !state.released && !state.stopped {
-            if Instant::now() >= deadline || consumer.assignment_lost() {
-                kept = false;
-                break;
-            }
-            if let Some(command) = state.commands.pop_front() {
-                drop(state);
-                self.serve(consumer, command);
-                state = self.shared.lock();
-                continue;
-            }
-            state = self
-                .shared
-                .thread
-                .wait_timeout(state, Duration::from_millis(500))
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        state.revoking = false;
-        kept
-    }
-
-    /// Drops records of `partitions` that the task has not seen: the next owner reads them.
-    fn forget_records(&self, partitions: &[TopicPartition]) {
-        let mut state = self.shared.lock();
-        let events = std::mem::take(&mut state.events);
-        for mut event in events {
-            if let Event::Records(_, batch) = &mut event {
-                retain(batch, |p| !partitions.contains(p));
-                if batch.records.is_empty() {
-                    state.queued_batches -= 1;
-                    continue;
-                }
-            }
-            state.events.push_back(event);
-        }
-    }
 }
 
 /// Keeps the records of partitions for which `keep` holds.
@@ -748,22 +608,6 @@ impl ClientContext for Context {
                         .insert(TopicPartition::new(Arc::clone(&topic), p.partition), end);
                 }
             }
-        }
-    }
-}
-
-impl ConsumerContext for Context {
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        err: RDKafkaRespErr,
-        partitions: &mut TopicPartitionList,
-    ) {
-        match err {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                self.assigned(consumer, partitions)
-            }
-            _ => self.revoked(consumer, partitions),
         }
     }
 }

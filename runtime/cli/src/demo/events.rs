@@ -19,6 +19,8 @@ const SHOWN: usize = 12;
 /// Reads the topics of the shop beside the worker: the embedded log's directory read-only, or Kafka.
 #[derive(Debug)]
 pub(crate) struct EventFeed {
+    /// Dropping a log closes its readers.
+    _log: Arc<dyn Log>,
     reader: Box<dyn Reader>,
     total: u64,
     recent: VecDeque<String>,
@@ -51,7 +53,7 @@ impl EventFeed {
             from.extend((0..description.partitions).map(|p| (TopicPartition::new(&*topic, p), -2)));
         }
         let reader = log.reader(ReaderOptions { client_id: "millrace-demo".to_owned(), from, settings: Vec::new() }).await.context("reading the shop's topics")?;
-        Ok(Self { reader, total: 0, recent: VecDeque::with_capacity(SHOWN) })
+        Ok(Self { _log: log, reader, total: 0, recent: VecDeque::with_capacity(SHOWN) })
     }
 
     /// Waits for events and takes note of them. Cancel-safe.

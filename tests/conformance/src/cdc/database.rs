@@ -145,7 +145,7 @@ impl Database {
 }
 
 fn row(row: &Row) -> Result<Value> {
-    let cell = |n: usize| {
+    let cell = |n: usize| -> Result<Value> {
         let column = &row.columns()[n];
         Ok(match *column.type_() {
             Type::BOOL => row.try_get::<_, Option<bool>>(n)?.into(),

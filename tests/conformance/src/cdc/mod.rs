@@ -8,6 +8,7 @@
 mod answer;
 mod cases;
 mod compare;
+mod connector;
 mod database;
 mod json_text;
 mod names;

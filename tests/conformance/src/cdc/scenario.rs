@@ -79,7 +79,7 @@ pub(super) enum Step {
     Sql(String),
     Statement(Statement),
     Copy(Copy),
-    Pause(Pause),
+    Pause(#[expect(dead_code, reason = "only its presence counts")] Pause),
     Rest(RestCall),
     WaitState(WaitState),
     Update(Update),
@@ -87,8 +87,8 @@ pub(super) enum Step {
     Produce(Produce),
     Facts(Facts),
     Validate(Validate),
-    DropSlot(DropSlot),
-    KillWalsender(KillWalsender),
+    DropSlot(#[expect(dead_code, reason = "only its presence counts")] DropSlot),
+    KillWalsender(#[expect(dead_code, reason = "only its presence counts")] KillWalsender),
     Do(Do),
 }
 
