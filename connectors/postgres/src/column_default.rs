@@ -15,11 +15,12 @@ static COMPUTED: LazyLock<Regex> = LazyLock::new(|| {
 /// The first literal in single quotes.
 static LITERAL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?s)'((?:[^']|'')*)'").unwrap_or_else(|e| unreachable!("fixed pattern: {e}")));
 
-/// The schema default of a column with this expression; `None` when there is none or it cannot be told.
-pub(crate) fn schema_default(expression: &str, convert: &Convert) -> Option<Value> {
+/// The schema default of a column with this expression; `None` when there is none or it cannot be told. `computed` stands for one that is computed at insert;
+/// by default what the conversion suggests.
+pub(crate) fn schema_default(expression: &str, convert: &Convert, computed: Option<&str>) -> Option<Value> {
     let expression = expression.trim();
     if COMPUTED.is_match(expression).unwrap_or(false) {
-        return placeholder(convert);
+        return computed.map_or_else(|| placeholder(convert), |text| convert.literal(text).ok());
     }
     let text = match LITERAL.captures(expression) {
         Ok(Some(found)) => found.get(1)?.as_str().replace("''", "'"),
@@ -101,7 +102,9 @@ mod tests {
             ("upper('x'::text)", Convert::Text, Some(Value::from(""))),
             ("B'101'::\"bit\"", Convert::Bits, Some(Value::Bytes(millrace_api::data::Blob::from(vec![5u8])))),
         ] {
-            assert_eq!(schema_default(expression, &convert), expected, "{expression}");
+            assert_eq!(schema_default(expression, &convert, None), expected, "{expression}");
         }
+        let computed = |expression| schema_default(expression, &Convert::Text, Some("{}"));
+        assert_eq!((computed("jsonb_build_object()"), computed("'[]'::jsonb")), (Some(Value::from("{}")), Some(Value::from("[]"))));
     }
 }

@@ -53,7 +53,7 @@ literals!(
 );
 literals!(
     /// `decimal.handling.mode`
-    DecimalHandling { Precise = "precise", Double = "double", String = "string" }
+    DecimalHandling { String = "string", Double = "double", Precise = "precise" }
 );
 literals!(
     /// `time.precision.mode`
@@ -293,7 +293,7 @@ pub(crate) struct PostgresConfig {
     pub(crate) heartbeat_name: Option<String>,
     /// Pause between heartbeats; 0 is no heartbeats.
     #[config(name = "heartbeat.interval.ms", default = 0i64, kind = "LONG", display = "Connector heartbeat interval (milli-seconds)", group = "Runtime",
-        validate = Validator::non_negative_long())]
+        validate = Validator::non_negative_integer())]
     pub(crate) heartbeat_interval_ms: i64,
     /// Statement to run after each heartbeat.
     #[config(name = "heartbeat.action.query", importance = "low", display = "Heartbeat action query", group = "Runtime")]
@@ -467,9 +467,13 @@ pub(crate) fn problems(props: &Props, config: &PostgresConfig) -> ConfigErrors {
         }
     }
     for operation in &config.skipped_operations {
-        if !matches!(operation.as_str(), "c" | "u" | "d" | "t" | "r" | "none") || (operation == "none" && config.skipped_operations.len() > 1) {
-            errors.add("skipped.operations", format!("The 'skipped.operations' value is invalid: '{operation}' is not one of c, u, d, t, r, or none alone"));
-        }
+        let problem = match operation.as_str() {
+            "c" | "u" | "d" | "t" | "r" => continue,
+            "none" if config.skipped_operations.len() == 1 => continue,
+            "none" => "'none' cannot be specified with other skipped operation types".to_owned(),
+            other => format!("'{other}' is not one of c, u, d, t, r, or none alone"),
+        };
+        errors.add("skipped.operations", format!("The 'skipped.operations' value is invalid: {problem}"));
     }
     if let Err(e) = config.plan_context(false) {
         errors.add("message.key.columns", e.message);

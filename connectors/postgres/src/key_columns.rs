@@ -14,7 +14,7 @@ pub(crate) struct KeyColumns {
 /// A rule that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyColumnsError {
-    #[error("'{0}' has an invalid format (expecting '<table regular expression>:<column>[,<column>...]')")]
+    #[error(r"{0} has an invalid format (expecting '^\s*([^:]+):([^:,]+(,[^:,]+)*)\s*$')")]
     Format(String),
     #[error(transparent)]
     Pattern(#[from] RegexListError),

@@ -149,7 +149,7 @@ impl TablePlan {
             let default = known
                 .filter(|_| mapped.takes_default)
                 .and_then(|k| k.default.as_deref())
-                .and_then(|expression| schema_default(expression, &mapped.convert));
+                .and_then(|expression| schema_default(expression, &mapped.convert, mapped.computed_default));
             let on_null = match (&default, optional) {
                 (_, true) => Value::Null,
                 (Some(default), false) => default.clone(),

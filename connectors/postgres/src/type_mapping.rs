@@ -43,6 +43,8 @@ pub(crate) struct Mapped {
     pub(crate) unavailable: Value,
     /// Whether a default of the column is shown in the schema.
     pub(crate) takes_default: bool,
+    /// Stands in the schema for a default that is computed at insert, where the conversion alone does not tell.
+    pub(crate) computed_default: Option<&'static str>,
 }
 
 /// Maps the type of a column; `None`: it has no mapping and the column is left out.
@@ -67,7 +69,7 @@ fn scalar_or_array(types: &TypeRegistry, oid: u32, modifier: i32, modes: &Mappin
 }
 
 fn mapped(schema: SchemaBuilder, convert: Convert, fallback: impl Into<Value>) -> Mapped {
-    Mapped { schema, convert, fallback: fallback.into(), unavailable: Value::Null, takes_default: true }
+    Mapped { schema, convert, fallback: fallback.into(), unavailable: Value::Null, takes_default: true, computed_default: None }
 }
 
 fn named(kind: Kind, name: &str) -> SchemaBuilder {
@@ -102,9 +104,13 @@ fn builtin(name: &str, modifier: i32, modes: &MappingModes) -> Option<Mapped> {
         "bpchar" | "varchar" | "text" => text(plain(Kind::String), modes),
         "char" | "name" | "inet" | "cidr" | "macaddr" | "macaddr8" => without_default(text(plain(Kind::String), modes)),
         "int4range" | "int8range" | "numrange" | "tsrange" | "tstzrange" | "daterange" => without_default(text(plain(Kind::String), modes)),
-        "json" | "jsonb" => text(named(Kind::String, "io.debezium.data.Json"), modes),
+        "json" | "jsonb" => Mapped { computed_default: Some("{}"), ..text(named(Kind::String, "io.debezium.data.Json"), modes) },
         "xml" => text(named(Kind::String, "io.debezium.data.Xml"), modes),
-        "uuid" => Mapped { unavailable: Value::Null, ..text(named(Kind::String, "io.debezium.data.Uuid"), modes) },
+        "uuid" => Mapped {
+            unavailable: Value::Null,
+            computed_default: Some("00000000-0000-0000-0000-000000000000"),
+            ..text(named(Kind::String, "io.debezium.data.Uuid"), modes)
+        },
         "tsvector" => without_default(text(named(Kind::String, "io.debezium.data.Tsvector"), modes)),
         "bytea" => without_default(bytea(modes)),
         "date" => date(modes),
@@ -130,8 +136,16 @@ fn extension(name: &str, modes: &MappingModes) -> Option<Mapped> {
     Some(without_default(match name {
         "citext" | "isbn" => text(SchemaBuilder::new(Kind::String), modes),
         "ltree" => text(named(Kind::String, "io.debezium.data.Ltree"), modes),
+        "hstore" => hstore(modes),
         _ => return None,
     }))
+}
+
+/// A pair of the placeholder and itself stands for an unchanged value.
+fn hstore(modes: &MappingModes) -> Mapped {
+    let placeholder = String::from_utf8_lossy(&modes.placeholder);
+    let pair = serde_json::json!({ &*placeholder: &*placeholder }).to_string();
+    Mapped { unavailable: Value::String(Text::new(pair)), ..mapped(named(Kind::String, "io.debezium.data.Json"), Convert::HstoreJson, "{}") }
 }
 
 fn unknown(modes: &MappingModes) -> Mapped {
@@ -267,6 +281,7 @@ fn array(types: &TypeRegistry, element: u32, modifier: i32, modes: &MappingModes
         fallback: list(Vec::new()),
         unavailable,
         takes_default: false,
+        computed_default: None,
     })
 }
 

@@ -30,13 +30,24 @@ struct Written {
 struct Done {
     written: Vec<Written>,
     failed: Vec<(u64, LogError)>,
-    /// Where a broker refused a record of a transaction for what it is; see [`Completions::take_refused_at`].
-    refused_at: Option<TopicPartition>,
+    /// See [`Completions::take_unsettled`].
+    unsettled: Vec<TopicPartition>,
 }
 
 impl Done {
     fn is_empty(&self) -> bool {
         self.written.is_empty() && self.failed.is_empty()
+    }
+
+    fn unsettle(&mut self, topic: &str, partition: i32) {
+        // -1: it had not got one yet, and no number either.
+        let known = self
+            .unsettled
+            .iter()
+            .any(|p| p.partition == partition && *p.topic == *topic);
+        if partition >= 0 && !known {
+            self.unsettled.push(TopicPartition::new(topic, partition));
+        }
     }
 }
 
@@ -200,9 +211,9 @@ impl Completions {
         first
     }
 
-    /// Takes the partition that a record was refused for since the last call. librdkafka has counted that record's sequence number, the broker has not.
-    pub(crate) fn take_refused_at(&self) -> Option<TopicPartition> {
-        self.done().refused_at.take()
+    /// Takes the partitions for which a record of a transaction was refused or purged since the last call: librdkafka has counted its sequence number, the broker has not.
+    pub(crate) fn take_unsettled(&self) -> Vec<TopicPartition> {
+        std::mem::take(&mut self.done().unsettled)
     }
 
     /// Returns when a delivery is waiting.
@@ -314,16 +325,16 @@ impl ProducerContext for Completions {
                 let code = error
                     .rdkafka_error_code()
                     .unwrap_or(RDKafkaErrorCode::Unknown);
-                if self.keep == Keep::FirstFailure
-                    && matches!(
+                if self.keep == Keep::FirstFailure {
+                    let mut done = self.done();
+                    done.unsettle(message.topic(), message.partition());
+                    if matches!(
                         code,
-                        RDKafkaErrorCode::MessageSizeTooLarge
-                            | RDKafkaErrorCode::MessageBatchTooLarge
-                            | RDKafkaErrorCode::InvalidRecord
-                    )
-                {
-                    self.done().refused_at =
-                        Some(TopicPartition::new(message.topic(), message.partition()));
+                        RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight
+                    ) {
+                        // The transaction has failed; why, the client says when it is asked to commit.
+                        return self.finished(done, false);
+                    }
                 }
                 self.refused(sequence, self.refusal(code, message.topic(), size));
             }

@@ -22,6 +22,8 @@ use crate::threads::{CallThread, Threads};
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// How long a call is repeated while the coordinator is away.
 const CALL_LIMIT: Duration = Duration::from_secs(90);
+/// How long an abort waits for records that are on their way.
+const ABORT_FLUSH: Duration = Duration::from_secs(10);
 /// How long dropping a producer may take to abort what is open; after that the broker does it (`transaction.timeout.ms`).
 const DROP_LIMIT: Duration = Duration::from_secs(5);
 const DEFAULT_TRANSACTION_TIMEOUT: i64 = 60_000;
@@ -148,20 +150,34 @@ impl KafkaTransactionalProducer {
         }
     }
 
-    /// Makes librdkafka take a new epoch after a broker refused a record of the transaction that was aborted.
+    /// Makes librdkafka take a new epoch after records of the aborted transaction were refused or purged.
     ///
-    /// librdkafka has counted the refused record's sequence number, the broker has not, so the next record would be refused as out of order; that is when librdkafka notices
-    /// and asks for a new epoch at the next abort. So an empty record goes ahead, to be refused, in a transaction that is aborted whatever becomes of it. Registering again
+    /// librdkafka may have counted sequence numbers that the broker has not seen. Then the next record is refused as out of order; only then does librdkafka notice and ask
+    /// for a new epoch at the next abort. So an empty record goes ahead to each such partition, in a transaction that is aborted whatever becomes of it. Registering again
     /// would do the same, but could fence a producer that has taken over since.
-    async fn resynchronise(&mut self, at: &TopicPartition) -> Result<(), LogError> {
+    async fn resynchronise(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         self.begin().await?;
         let mut batch = RecordBatch::new();
-        let topic = batch.topic(&at.topic);
-        batch.append(topic, at.partition, -1, Some(b""), None);
-        let sent = self.client.send(&batch, 0);
-        if sent.is_ok() {
-            self.client.flush(CALL_LIMIT).await?;
+        for at in partitions {
+            let topic = batch.topic(&at.topic);
+            batch.append(topic, at.partition, -1, Some(b""), None);
         }
+        let mut sent = 0;
+        while sent < batch.len() {
+            match self.client.send(&batch, sent) {
+                Ok(taken) => sent += taken,
+                // The first refusal has already failed the transaction, which is what this is for.
+                Err(error) if error.is_retriable() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.client.flush(CALL_LIMIT).await?;
+        self.end_by_abort().await?;
+        drop(self.client.completions().take_unsettled());
+        Ok(())
+    }
+
+    async fn end_by_abort(&mut self) -> Result<(), LogError> {
         let producer = Arc::clone(self.client.producer()?);
         let what = self.what("abort");
         self.calls
@@ -171,9 +187,8 @@ impl KafkaTransactionalProducer {
                 })
             })
             .await??;
-        drop(self.client.completions().take_refused_at());
         self.open = false;
-        sent.map(|_| ())
+        Ok(())
     }
 
     /// The first failure of a record of the open transaction, as the caller should see it.
@@ -274,21 +289,17 @@ impl TransactionalProducer for KafkaTransactionalProducer {
         if !self.open {
             return Ok(());
         }
-        let producer = Arc::clone(self.client.producer()?);
-        let what = self.what("abort");
-        self.calls
-            .run(move || {
-                repeat(&producer, &what, CALL_LIMIT, |p| {
-                    p.abort_transaction(ATTEMPT)
-                })
-            })
-            .await??;
-        self.open = false;
-        self.await_offsets().await;
-        match self.client.completions().take_refused_at() {
-            Some(at) => self.resynchronise(&at).await,
-            None => Ok(()),
+        // What is on its way arrives first: records that librdkafka purges from its queues can cost the next transaction its sequence numbers.
+        if let Err(error) = self.client.flush(ABORT_FLUSH).await {
+            tracing::debug!(%error, "records of the transaction are purged");
         }
+        self.end_by_abort().await?;
+        self.await_offsets().await;
+        let unsettled = self.client.completions().take_unsettled();
+        if unsettled.is_empty() {
+            return Ok(());
+        }
+        self.resynchronise(&unsettled).await
     }
 }
 

@@ -176,7 +176,6 @@ pub(crate) fn worker_config(more: &[(&str, &str)]) -> WorkerConfig {
 
 /// The surroundings of one task on a log, as a worker makes them.
 pub(crate) struct World {
-    pub(crate) log: Arc<MemoryLog>,
     pub(crate) env: TaskEnv,
     pub(crate) statuses: Arc<StatusStore>,
     pub(crate) target: watch::Sender<TargetState>,
@@ -206,7 +205,7 @@ impl World {
             target: receiver,
             worker,
         };
-        Self { log: Arc::clone(log), env, statuses, target, root }
+        Self { env, statuses, target, root }
     }
 
     /// Ends everything in the background.
@@ -284,7 +283,11 @@ impl SourceTask for ScriptedSource {
         self.next = stored.and_then(|offset| offset["n"].as_i64()).map_or(0, |n| n as u64);
         let confirmed = self.upstream.lock().expect("lock").confirmed;
         assert!(confirmed <= self.next, "I1: upstream may have forgotten change {} that must be sent again from {}", confirmed, self.next);
-        self.upstream.lock().expect("lock").starts += 1;
+        let mut upstream = self.upstream.lock().expect("lock");
+        upstream.starts += 1;
+        // What is stored when a task starts needs no confirmation.
+        upstream.confirmed = self.next;
+        drop(upstream);
         self.context = Some(context);
         Ok(())
     }

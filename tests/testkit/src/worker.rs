@@ -38,6 +38,12 @@ impl WorkerOptions {
         Self::default().set("log.dir", &dir.display().to_string())
     }
 
+    /// A worker on a log that counts and drops.
+    #[must_use]
+    pub fn on_null_log() -> Self {
+        Self::default().set("millrace.log", "null")
+    }
+
     /// With one more worker property. Without `listeners` a free port on 127.0.0.1 is taken.
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {

@@ -3,6 +3,7 @@
 mod array;
 mod binary;
 mod bits;
+mod hstore;
 mod interval;
 mod numeric;
 mod temporal;
@@ -49,6 +50,8 @@ pub(crate) enum Convert {
     TimeTz,
     Interval(IntervalMode),
     Array(Box<Convert>),
+    /// hstore as JSON text.
+    HstoreJson,
     /// The bytes of the text of a type that has no mapping (`include.unknown.datatypes`).
     Raw(BinaryMode),
 }
@@ -126,6 +129,7 @@ impl Convert {
             Self::TimeTz => temporal::time_tz(raw.bytes())?,
             Self::Interval(mode) => interval::interval(raw.str()?, *mode)?,
             Self::Array(element) => array::array(raw.str()?, element)?,
+            Self::HstoreJson => hstore::json(raw.str()?)?,
             Self::Raw(mode) => binary::encode(raw.bytes(), *mode),
         })
     }

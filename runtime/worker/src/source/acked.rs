@@ -63,6 +63,7 @@ struct AckedLoop<'t> {
 /// What a pause between two steps of the loop ended with.
 enum Woken {
     Something,
+    FlushDue,
     Flushed(Result<(), LogError>),
 }
 
@@ -336,7 +337,7 @@ impl AckedLoop<'_> {
             () = self.env.cancel.cancelled() => Woken::Something,
             () = target_changed(&mut self.env.target) => Woken::Something,
             result = write_done(&mut self.flush) => Woken::Flushed(result),
-            () = tokio::time::sleep_until(self.next_flush), if !flushing => Woken::Something,
+            () = tokio::time::sleep_until(self.next_flush), if !flushing => Woken::FlushDue,
             () = at_or_never(until) => Woken::Something,
             () = self.producer.wait(Duration::from_secs(1)), if delivering => Woken::Something,
         }
@@ -345,6 +346,10 @@ impl AckedLoop<'_> {
     async fn woken(&mut self, woken: Woken) -> Result<(), TaskError> {
         match woken {
             Woken::Something => Ok(()),
+            Woken::FlushDue => {
+                self.begin_flush();
+                Ok(())
+            }
             Woken::Flushed(result) => self.flushed(result).await,
         }
     }
@@ -353,7 +358,7 @@ impl AckedLoop<'_> {
     async fn pause(&mut self) -> Result<(), TaskError> {
         self.env.status.set(RunState::Paused, None);
         while self.env.paused() && !self.env.cancel.is_cancelled() {
-            if self.ring.has_moved() || !self.dirty.is_empty() && Instant::now() >= self.next_flush {
+            if self.ring.has_moved() {
                 self.begin_flush();
             }
             let woken = self.wait(None, true).await;

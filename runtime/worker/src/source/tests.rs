@@ -67,7 +67,11 @@ async fn run_to_the_end(log: &mut Arc<MemoryLog>, upstream: &Arc<Mutex<Upstream>
         }
         assert!(runs < 60, "seed {seed}: no progress without faults");
         let crash = (runs <= 30 && dice.percent(50)).then(|| Duration::from_millis(dice.below(600)));
-        let _ = tokio::time::timeout(Duration::from_secs(600), run_once(log, upstream, seed.wrapping_add(runs), props, crash)).await.expect("no hang");
+        let run = tokio::time::timeout(Duration::from_secs(600), run_once(log, upstream, seed.wrapping_add(runs), props, crash)).await;
+        if run.is_err() {
+            let rows = contents(log, TOPIC).await;
+            panic!("seed {seed}: run {runs} hangs with {:?} and these rows: {rows:?}", upstream.lock().expect("lock").confirmed);
+        }
         if dice.percent(30) {
             // The process died.
             *log = log.reopen();
@@ -85,7 +89,7 @@ fn faulty(faults: &Faults, kinds: &[(Fault, f64)]) {
 /// I2, I3: nothing is lost, and what a reader of the latest values sees is in order per key.
 #[test]
 fn i2_i3_acked_prefix_loses_nothing_and_keeps_the_order_of_keys() {
-    for seed in 0..400 {
+    for seed in 0..1000 {
         paused_runtime().block_on(async {
             let mut log = MemoryLog::with_discipline(seed, SourceDiscipline::AckedPrefix);
             faulty(
@@ -117,7 +121,7 @@ fn i2_i3_acked_prefix_loses_nothing_and_keeps_the_order_of_keys() {
 /// I4, I5: records and offsets are one: every change once, in order, whatever happens.
 #[test]
 fn i4_i5_atomic_writes_every_change_exactly_once() {
-    for seed in 0..400 {
+    for seed in 0..1000 {
         paused_runtime().block_on(async {
             let mut log = MemoryLog::with_discipline(seed, SourceDiscipline::Atomic);
             faulty(
@@ -224,4 +228,28 @@ async fn until(condition: impl Fn() -> bool) {
         assert!(tokio::time::Instant::now() < deadline, "the condition never came");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// I4: while a task goes on trying, another one with its id takes over and writes; the first one gives up and has written nothing in between.
+#[test]
+fn i4_a_task_that_was_taken_over_from_writes_no_more() {
+    paused_runtime().block_on(async {
+        let log = MemoryLog::new(5);
+        let first = upstream(&["a", "b"]);
+        log.faults().script(Fault::TransactionFails, 1);
+        let world = World::open(&log, 0, ConnectorType::Source, &[]).await;
+        let task = Box::new(ScriptedSource::new(&log, &first, 1, 0));
+        let runner = SourceRunner::new(world.env.clone(), task, &plugins(), &Props::new(), Props::new()).expect("configured");
+        let zombie = tokio::spawn(runner.run());
+        until(|| log.faults().injected(Fault::TransactionFails) == 1).await;
+        // The zombie waits to try again; meanwhile its successor does the work.
+        let second = upstream(&["a", "b", "c", "d", "e"]);
+        run_once(&log, &second, 2, &Props::new(), None).await.expect("runs");
+        let ended = tokio::time::timeout(Duration::from_secs(60), zombie).await.expect("gives up");
+        let error = ended.expect("no panic").expect_err("fenced");
+        assert_eq!(error.code, "source.fenced");
+        let values: Vec<_> = contents(&log, TOPIC).await.into_iter().map(|row| row.1).collect();
+        assert_eq!(values, ["a", "b", "c", "d", "e"]);
+        world.close();
+    });
 }

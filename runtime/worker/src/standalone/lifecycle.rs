@@ -37,13 +37,6 @@ impl std::fmt::Debug for Running {
     }
 }
 
-impl Running {
-    /// Numbers of the tasks that are there, failed ones included.
-    pub(super) fn task_ids(&self) -> Vec<u32> {
-        self.tasks.keys().copied().collect()
-    }
-}
-
 /// A connector object: one that could be constructed.
 struct Live {
     object: Object,

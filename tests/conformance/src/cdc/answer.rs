@@ -20,7 +20,7 @@ pub struct Answer {
     pub facts: Vec<(String, Value)>,
     /// How many records there were before equal neighbours were counted once.
     pub raw_records: usize,
-    /// Whether the number of records, and so the last offset, depends on time.
+    /// Whether the last offset depends on time: with heartbeats, or because the position of an idle slot moves on.
     pub timed: bool,
 }
 

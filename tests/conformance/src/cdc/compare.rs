@@ -117,13 +117,7 @@ impl Differences {
         }
     }
 
-    fn text(
-        &mut self,
-        place: &str,
-        what: &str,
-        expected: &Option<String>,
-        found: &Option<String>,
-    ) {
+    fn text(&mut self, place: &str, what: &str, expected: &Option<String>, found: &Option<String>) {
         if expected == found {
             return;
         }
@@ -152,11 +146,7 @@ fn around_difference(a: &str, b: &str) -> (String, String) {
         } else {
             String::new()
         };
-        cut.extend(
-            text.chars()
-                .skip(start)
-                .take(same - start + 2 * CONTEXT),
-        );
+        cut.extend(text.chars().skip(start).take(same - start + 2 * CONTEXT));
         cut
     };
     (cut(a), cut(b))
@@ -197,7 +187,11 @@ mod tests {
         let changes: [fn(&mut Answer); 10] = [
             |a| a.topics.values_mut().for_each(|r| r[1].partition = 1),
             |a| a.topics.values_mut().for_each(|r| r[0].key = None),
-            |a| a.topics.values_mut().for_each(|r| r[0].key_schema = Some(String::new())),
+            |a| {
+                a.topics
+                    .values_mut()
+                    .for_each(|r| r[0].key_schema = Some(String::new()))
+            },
             |a| a.topics.values_mut().for_each(|r| r[0].value_schema = None),
             |a| a.topics.values_mut().for_each(|r| r[0].headers.clear()),
             |a| a.topics.values_mut().for_each(|r| drop(r.pop())),

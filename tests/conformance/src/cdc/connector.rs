@@ -79,22 +79,36 @@ impl Connector {
     }
 
     /// What validating the configuration says: number of errors, errors by key and, if asked for, the definitions.
-    pub(super) async fn validate(&self, names: &Names, rest: &RestClient, step: &Validate) -> Result<Value> {
+    pub(super) async fn validate(
+        &self,
+        names: &Names,
+        rest: &RestClient,
+        step: &Validate,
+    ) -> Result<Value> {
         let mut changed = self.clone();
         changed.change(names, &step.validate)?;
-        changed.config.insert("name".to_owned(), self.name.clone().into());
+        changed
+            .config
+            .insert("name".to_owned(), self.name.clone().into());
         let path = format!("/connector-plugins/{CLASS}/config/validate");
         let reply = rest.put(&path, &Value::Object(changed.config)).await?;
-        let mut entry = json!({"call": "validate", "with": step.validate, "status": reply.status.as_u16()});
+        let mut entry =
+            json!({"call": "validate", "with": step.validate, "status": reply.status.as_u16()});
         if !reply.status.is_success() {
             entry["body"] = body_text(&reply).into();
             return Ok(entry);
         }
-        let configs = reply.body["configs"].as_array().context("configs is a list")?;
+        let configs = reply.body["configs"]
+            .as_array()
+            .context("configs is a list")?;
         let errors: Map<String, Value> = configs
             .iter()
             .map(|config| &config["value"])
-            .filter(|value| value["errors"].as_array().is_some_and(|errors| !errors.is_empty()))
+            .filter(|value| {
+                value["errors"]
+                    .as_array()
+                    .is_some_and(|errors| !errors.is_empty())
+            })
             .map(|value| {
                 let name = value["name"].as_str().unwrap_or_default();
                 (name.to_owned(), value["errors"].clone())
@@ -118,7 +132,10 @@ impl Connector {
             ];
             let parts = |config: &Value| -> Map<String, Value> {
                 let definition = &config["definition"];
-                PARTS.iter().map(|part| ((*part).to_owned(), definition[*part].clone())).collect()
+                PARTS
+                    .iter()
+                    .map(|part| ((*part).to_owned(), definition[*part].clone()))
+                    .collect()
             };
             entry["definitions"] = configs.iter().map(parts).map(Value::Object).collect();
             entry["groups"] = reply.body["groups"].clone();
@@ -127,8 +144,12 @@ impl Connector {
     }
 
     pub(super) async fn status(&self, rest: &RestClient) -> Result<Status> {
-        let reply = rest.get(&format!("/connectors/{}/status", self.name)).await?;
-        let tasks = reply.body["tasks"].as_array().map_or(&[][..], Vec::as_slice);
+        let reply = rest
+            .get(&format!("/connectors/{}/status", self.name))
+            .await?;
+        let tasks = reply.body["tasks"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
         let state = |of: &Value| of["state"].as_str().unwrap_or_default().to_owned();
         let traces = std::iter::once(&reply.body["connector"]).chain(tasks);
         Ok(Status {
@@ -147,7 +168,11 @@ impl Connector {
         self.wait(rest, &what, |status| match state {
             "STOPPED" => status.connector == state && status.tasks.is_empty(),
             "FAILED" => failed(status),
-            _ => status.connector == state && !status.tasks.is_empty() && status.tasks.iter().all(|task| task == state),
+            _ => {
+                status.connector == state
+                    && !status.tasks.is_empty()
+                    && status.tasks.iter().all(|task| task == state)
+            }
         })
         .await
     }
@@ -161,7 +186,12 @@ impl Connector {
         .await
     }
 
-    async fn wait(&self, rest: &RestClient, what: &str, holds: impl Fn(&Status) -> bool) -> Result<()> {
+    async fn wait(
+        &self,
+        rest: &RestClient,
+        what: &str,
+        holds: impl Fn(&Status) -> bool,
+    ) -> Result<()> {
         wait_until(PATIENCE, what, async || {
             let status = self.status(rest).await?;
             if holds(&status) {
@@ -180,7 +210,11 @@ impl Connector {
 
     fn refuse_failure(&self, status: &Status) -> Result<()> {
         if failed(status) {
-            bail!("connector {} failed: {}", self.name, status.messages.join("; "));
+            bail!(
+                "connector {} failed: {}",
+                self.name,
+                status.messages.join("; ")
+            );
         }
         Ok(())
     }

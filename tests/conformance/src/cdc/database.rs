@@ -70,7 +70,10 @@ impl Database {
 
     pub(super) async fn execute(&mut self, session: &str, sql: &str) -> Result<()> {
         let client = self.session(session).await?;
-        client.batch_execute(sql).await.with_context(|| format!("SQL: {sql}"))
+        client
+            .batch_execute(sql)
+            .await
+            .with_context(|| format!("SQL: {sql}"))
     }
 
     pub(super) async fn copy(&mut self, sql: &str, data: &str) -> Result<()> {
@@ -84,7 +87,10 @@ impl Database {
     /// Rows of a query, as JSON.
     pub(super) async fn rows(&mut self, sql: &str) -> Result<Value> {
         let client = self.session("main").await?;
-        let rows = client.query(sql, &[]).await.with_context(|| format!("SQL: {sql}"))?;
+        let rows = client
+            .query(sql, &[])
+            .await
+            .with_context(|| format!("SQL: {sql}"))?;
         rows.iter().map(row).collect()
     }
 
@@ -131,7 +137,9 @@ impl Database {
     /// Waits until the walsenders of all slots whose name has `id` have sent everything that is in the WAL now.
     pub(super) async fn wait_sent(&mut self, id: &str) -> Result<()> {
         let client = self.session(WATCH).await?;
-        let row = client.query_one("select pg_current_wal_lsn()::text", &[]).await?;
+        let row = client
+            .query_one("select pg_current_wal_lsn()::text", &[])
+            .await?;
         let end: String = row.get(0);
         let sql = format!(
             "select coalesce(bool_and(r.sent_lsn >= '{end}'::pg_lsn), true) from pg_replication_slots s \

@@ -19,7 +19,7 @@ mod servers;
 mod topics;
 
 pub use answer::{Answer, Record, Status};
-pub use cases::{Case, Verdict, cases, matches, recorded_answer, recorded_deviation, scenarios};
+pub use cases::{Case, Verdict, cases, matches, scenarios};
 pub use compare::differences;
 pub use run::run;
 pub use scenario::Scenario;

@@ -95,10 +95,7 @@ mod tests {
             .fill("{{prefix}}.a {{slot}}_2 {{u}} {\"x\":{}} {{host}}:{{port}}")
             .unwrap();
         assert!(!text.contains("{{"), "{text}");
-        assert_eq!(
-            names.hide(&text),
-            "PFX.a SLOT_2 U {\"x\":{}} PGHOST:PGPORT"
-        );
+        assert_eq!(names.hide(&text), "PFX.a SLOT_2 U {\"x\":{}} PGHOST:PGPORT");
         assert!(names.fill("{{nosuch}}").is_err());
     }
 }

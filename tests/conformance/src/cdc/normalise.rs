@@ -127,8 +127,9 @@ impl<'a> Normaliser<'a> {
         edit.put("/source/xmin", "\"<xmin>\"");
         edit.put("/source/version", "\"<version>\"");
         if let Some((commit, lsn)) = event.raw("/source/sequence").and_then(sequence) {
-            let commit =
-                replace_digits(commit, |lsn| self.ranked(&[("commit", &self.commit_lsns)], lsn));
+            let commit = replace_digits(commit, |lsn| {
+                self.ranked(&[("commit", &self.commit_lsns)], lsn)
+            });
             let lsn = replace_digits(lsn, |lsn| self.event_lsn(snapshot, lsn));
             edit.put("/source/sequence", &format!("{commit},{lsn}"));
         }
@@ -147,7 +148,9 @@ impl<'a> Normaliser<'a> {
         if self.unranked {
             return "<lsn>".to_owned();
         }
-        let known = kinds.iter().find_map(|(kind, ranks)| ranks.token(kind, lsn));
+        let known = kinds
+            .iter()
+            .find_map(|(kind, ranks)| ranks.token(kind, lsn));
         known.unwrap_or("<otherlsn>".to_owned())
     }
 
@@ -155,7 +158,9 @@ impl<'a> Normaliser<'a> {
         if self.unranked {
             return "<tx>".to_owned();
         }
-        self.transactions.token("tx", id).unwrap_or("<othertx>".to_owned())
+        self.transactions
+            .token("tx", id)
+            .unwrap_or("<othertx>".to_owned())
     }
 
     /// A value of the offsets topic.
@@ -171,7 +176,10 @@ impl<'a> Normaliser<'a> {
         let mut edit = Edit::of(text, &offset);
         for name in ["/lsn", "/lsn_proc"] {
             if let Some(lsn) = offset.number(name) {
-                edit.put(name, &quoted(&self.ranked(&[change, snapshot, commit], lsn)));
+                edit.put(
+                    name,
+                    &quoted(&self.ranked(&[change, snapshot, commit], lsn)),
+                );
             }
         }
         if let Some(lsn) = offset.number("/lsn_commit") {
@@ -223,7 +231,12 @@ impl<'a> Normaliser<'a> {
             self.runs.push(id.to_owned());
             self.runs.len() - 1
         });
-        format!("{}<run{}>{}", &text[..place.start], number + 1, &text[place.end..])
+        format!(
+            "{}<run{}>{}",
+            &text[..place.start],
+            number + 1,
+            &text[place.end..]
+        )
     }
 }
 
@@ -329,8 +342,17 @@ mod tests {
         )
     }
 
-    fn expected(op: &str, kinds: (&str, &str), commit: &str, ranks: (i32, i32), lsn: i64) -> String {
-        let (ts, at) = (format!("<{}{}>", kinds.1, ranks.1), format!("<{}{}>", kinds.0, ranks.0));
+    fn expected(
+        op: &str,
+        kinds: (&str, &str),
+        commit: &str,
+        ranks: (i32, i32),
+        lsn: i64,
+    ) -> String {
+        let (ts, at) = (
+            format!("<{}{}>", kinds.1, ranks.1),
+            format!("<{}{}>", kinds.0, ranks.0),
+        );
         format!(
             r#"{{"after":{{"lsn":{lsn}}},"source":{{"version":"<version>","ts_ms":"{ts}","sequence":"[{commit},\"{at}\"]","ts_us":"{ts}","ts_ns":"{ts}","txId":"<tx{}>","lsn":"{at}","xmin":null}},"op":"{op}","ts_ms":"<now>","ts_us":"<now>","ts_ns":"<now>"}}"#,
             ranks.1
@@ -358,7 +380,9 @@ mod tests {
         let third = normaliser.payload(&third);
         assert!(third.contains(r#"[\"<commit1>\",\"<lsn2>\"]"#), "{third}");
         assert_eq!(
-            normaliser.offset(r#"{"lsn_proc":500,"lsn_commit":400,"lsn":300,"txId":9,"ts_usec":2000000,"x":400}"#),
+            normaliser.offset(
+                r#"{"lsn_proc":500,"lsn_commit":400,"lsn":300,"txId":9,"ts_usec":2000000,"x":400}"#
+            ),
             r#"{"lsn_proc":"<lsn2>","lsn_commit":"<commit1>","lsn":"<lsn1>","txId":"<tx2>","ts_usec":"<ts1>","x":400}"#
         );
     }
@@ -371,8 +395,14 @@ mod tests {
         let text = normaliser.payload(&text);
         assert!(text.contains(r#""ts_us":"<now>!inconsistent""#), "{text}");
         assert!(text.contains(r#""lsn":"<lsn>","xmin":null"#), "{text}");
-        assert_eq!(normaliser.payload(r#"{"ts_ms":12}"#), r#"{"ts_ms":"<now>"}"#);
-        assert_eq!(normaliser.payload(r#"{"ts_ms":12,"a":1}"#), r#"{"ts_ms":12,"a":1}"#);
+        assert_eq!(
+            normaliser.payload(r#"{"ts_ms":12}"#),
+            r#"{"ts_ms":"<now>"}"#
+        );
+        assert_eq!(
+            normaliser.payload(r#"{"ts_ms":12,"a":1}"#),
+            r#"{"ts_ms":12,"a":1}"#
+        );
     }
 
     #[test]
@@ -384,7 +414,13 @@ mod tests {
             "0d9d4f83-3a1c-4f0e-9b6c-222222222222",
         );
         let mut of = |id: &str| normaliser.header("__debezium.context.runId", id);
-        assert_eq!((of(b), of(a), of(b)), ("<run1>".into(), "<run2>".into(), "<run1>".into()));
-        assert_eq!(of(&format!("{{\"payload\":\"{a}\"}}")), "{\"payload\":\"<run2>\"}");
+        assert_eq!(
+            (of(b), of(a), of(b)),
+            ("<run1>".into(), "<run2>".into(), "<run1>".into())
+        );
+        assert_eq!(
+            of(&format!("{{\"payload\":\"{a}\"}}")),
+            "{\"payload\":\"<run2>\"}"
+        );
     }
 }

@@ -23,12 +23,21 @@ const SILENCE: Duration = Duration::from_millis(250);
 const STALL: Duration = Duration::from_secs(4);
 const LOOK: Duration = Duration::from_millis(40);
 
-/// Runs a scenario and returns what it led to. `recorded` tells how many records to wait for.
+/// Runs a scenario and returns what it led to. How many records and which facts are expected tells what to wait for.
 ///
 /// # Errors
 /// When a step fails or a condition does not come about; the error names it. What the scenario made is removed either way.
-pub async fn run(servers: &Servers, scenario: &Scenario, recorded: &Answer) -> Result<Answer> {
-    let names = Names::new(&servers.bootstrap, servers.postgres.host(), servers.postgres.port());
+pub async fn run(
+    servers: &Servers,
+    scenario: &Scenario,
+    expected_records: usize,
+    expected_facts: &[(String, Value)],
+) -> Result<Answer> {
+    let names = Names::new(
+        &servers.bootstrap,
+        servers.postgres.host(),
+        servers.postgres.port(),
+    );
     let database = Database::create(servers.postgres, names.get("db")).await?;
     let topics = Topics::new(servers.log.as_ref(), &names.id);
     let offsets_start = topics.end_of(OFFSETS_TOPIC).await?;
@@ -37,7 +46,8 @@ pub async fn run(servers: &Servers, scenario: &Scenario, recorded: &Answer) -> R
     let mut run = Run {
         rest: servers.rest(),
         scenario,
-        recorded,
+        expected_records: expected_records as i64,
+        expected_facts,
         names: &names,
         database,
         topics,
@@ -57,7 +67,8 @@ pub async fn run(servers: &Servers, scenario: &Scenario, recorded: &Answer) -> R
 struct Run<'a> {
     rest: &'a RestClient,
     scenario: &'a Scenario,
-    recorded: &'a Answer,
+    expected_records: i64,
+    expected_facts: &'a [(String, Value)],
     names: &'a Names,
     database: Database,
     topics: Topics<'a>,
@@ -148,10 +159,18 @@ impl Run<'_> {
                 let sql = names.fill(&step.sql)?;
                 self.database.execute(&step.conn, &sql).await
             }
-            Step::Copy(step) => self.database.copy(&names.fill(&step.copy)?, &step.data).await,
+            Step::Copy(step) => {
+                self.database
+                    .copy(&names.fill(&step.copy)?, &step.data)
+                    .await
+            }
             Step::Pause(_) => self.pause().await,
             Step::Rest(step) => self.call(step).await,
-            Step::WaitState(step) => self.connectors[0].wait_state(self.rest, &step.wait_state).await,
+            Step::WaitState(step) => {
+                self.connectors[0]
+                    .wait_state(self.rest, &step.wait_state)
+                    .await
+            }
             Step::Update(step) => {
                 let slot = self.connectors[0].slot().to_owned();
                 let before = self.database.walsender(&slot).await?;
@@ -162,7 +181,11 @@ impl Run<'_> {
                 Ok(())
             }
             Step::WaitCount(step) => {
-                let topic = step.topic.as_deref().map(|topic| names.fill(topic)).transpose()?;
+                let topic = step
+                    .topic
+                    .as_deref()
+                    .map(|topic| names.fill(topic))
+                    .transpose()?;
                 let counts = |name: &str| topic.as_deref().is_none_or(|topic| topic == name);
                 let what = format!("{} records in {topic:?}", step.wait_count);
                 let topics = &mut self.topics;
@@ -232,7 +255,8 @@ impl Run<'_> {
             ("PATCH", Some(body)) => self.rest.patch(&path, &body).await?,
             _ => bail!("rest: {method} with or without a body: {:?}", step.rest),
         };
-        let mut entry = json!({"call": format!("{method} {path}"), "status": reply.status.as_u16()});
+        let mut entry =
+            json!({"call": format!("{method} {path}"), "status": reply.status.as_u16()});
         if step.body {
             entry["body"] = body_text(&reply).into();
         }
@@ -246,7 +270,10 @@ impl Run<'_> {
     /// Some facts take time to come about, so what was recorded is waited for; what is there in the end counts.
     async fn fact(&mut self, query: &str) -> Result<()> {
         let sql = self.names.fill(query)?;
-        let expected = self.recorded.facts.get(self.facts.len()).map(|(_, rows)| rows);
+        let expected = self
+            .expected_facts
+            .get(self.facts.len())
+            .map(|(_, rows)| rows);
         let deadline = Instant::now() + STALL;
         let rows = loop {
             let rows = self.database.rows(&sql).await?;
@@ -303,10 +330,13 @@ impl Run<'_> {
         if !self.scenario.collapse.is_empty() {
             return self.pause().await;
         }
-        let expected = self.recorded.raw_records as i64;
         let (mut count, mut since) = (self.topics.count(|_| true).await?, Instant::now());
         loop {
-            let patience = if all && count < expected { STALL } else { SILENCE };
+            let patience = if all && count < self.expected_records {
+                STALL
+            } else {
+                SILENCE
+            };
             if since.elapsed() >= patience {
                 return Ok(());
             }
@@ -320,7 +350,10 @@ impl Run<'_> {
 
     async fn collect(&mut self) -> Result<Answer> {
         let received = self.topics.read().await?;
-        let offsets = self.topics.last_values(OFFSETS_TOPIC, self.offsets_start).await?;
+        let offsets = self
+            .topics
+            .last_values(OFFSETS_TOPIC, self.offsets_start)
+            .await?;
         let unranked = match self.scenario.normalise.lsn.as_deref() {
             None => false,
             Some("drop") => true,
@@ -334,15 +367,25 @@ impl Run<'_> {
         let mut topics = BTreeMap::new();
         for (topic, records) in received {
             let topic = self.names.hide(&topic);
-            let mut records: Vec<Record> =
-                records.into_iter().map(|record| self.record(&mut normaliser, record)).collect();
-            if self.scenario.collapse.iter().any(|part| topic.contains(part)) {
+            let mut records: Vec<Record> = records
+                .into_iter()
+                .map(|record| self.record(&mut normaliser, record))
+                .collect();
+            if self
+                .scenario
+                .collapse
+                .iter()
+                .any(|part| topic.contains(part))
+            {
                 records.dedup();
             }
             topics.insert(topic, records);
         }
         let offset = |(key, value): (String, Option<String>)| {
-            (self.names.hide(&key), value.map(|value| normaliser.offset(&value)))
+            (
+                self.names.hide(&key),
+                value.map(|value| normaliser.offset(&value)),
+            )
         };
         let calls = Value::Array(std::mem::take(&mut self.calls));
         Ok(Answer {
@@ -384,7 +427,9 @@ impl Run<'_> {
 
     async fn remove(self) -> Result<()> {
         for connector in &self.connectors[..self.created] {
-            self.rest.delete(&format!("/connectors/{}", connector.name)).await?;
+            self.rest
+                .delete(&format!("/connectors/{}", connector.name))
+                .await?;
         }
         self.database.drop(&self.names.id).await
     }

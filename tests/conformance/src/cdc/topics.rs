@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use millrace_log::{
-    FetchBatch, Log, ProducerOptions, ReaderOptions, RecordBatch, TopicPartition,
-};
+use millrace_log::{FetchBatch, Log, ProducerOptions, ReaderOptions, RecordBatch, TopicPartition};
 
 use super::run::PATIENCE;
 use super::scenario::KafkaRecord;
@@ -58,7 +56,11 @@ impl<'a> Topics<'a> {
             return Ok(Vec::new());
         }
         let ends = admin.offsets(&all).await?;
-        Ok(all.into_iter().zip(ends).map(|(at, (_, end))| (at, end)).collect())
+        Ok(all
+            .into_iter()
+            .zip(ends)
+            .map(|(at, (_, end))| (at, end))
+            .collect())
     }
 
     /// Number of records in the topics that `count` takes.
@@ -128,9 +130,13 @@ impl<'a> Topics<'a> {
         let mut producer = self.log.producer(ProducerOptions::default()).await?;
         let mut batch = RecordBatch::new();
         let topic = batch.topic(&record.topic);
-        batch.begin().extend_from_slice(record.key.as_deref().unwrap_or("").as_bytes());
+        batch
+            .begin()
+            .extend_from_slice(record.key.as_deref().unwrap_or("").as_bytes());
         batch.end_key(record.key.is_some());
-        batch.arena().extend_from_slice(record.value.as_deref().unwrap_or("").as_bytes());
+        batch
+            .arena()
+            .extend_from_slice(record.value.as_deref().unwrap_or("").as_bytes());
         batch.end_value(record.value.is_some());
         batch.push(topic, record.partition, -1);
         if producer.send(&batch, 0)? == 0 {
@@ -173,7 +179,10 @@ async fn read(
     let deadline = Instant::now() + PATIENCE;
     while open(&reader.positions()) {
         if Instant::now() >= deadline {
-            bail!("topics cannot be read: {:?} of {ends:?}", reader.positions());
+            bail!(
+                "topics cannot be read: {:?} of {ends:?}",
+                reader.positions()
+            );
         }
         let batch = reader.next(Duration::from_millis(200)).await?;
         for record in &batch.records {

@@ -1,0 +1,66 @@
+//! The figures of docs/benchmarks.md, measured in one run on one machine.
+//!
+//! Every figure that depends on the machine is a ratio to something that runs beside it (`pg_recvlogical`, `psql`), or CPU time per record.
+
+mod drain;
+mod figures;
+mod machine;
+mod processes;
+mod sink;
+mod snapshot;
+mod startup;
+mod table;
+
+use anyhow::Result;
+use clap::Parser;
+use millrace_testkit::{Jvm, Kafka, KafkaOptions, Postgres};
+
+use crate::figures::Figures;
+use crate::table::BenchTable;
+
+#[derive(Debug, Parser)]
+#[command(about = "Measures Millrace beside pg_recvlogical, psql and a real Kafka")]
+struct Args {
+    /// Rows and changes.
+    #[arg(long, default_value_t = 1_000_000)]
+    rows: u64,
+    /// Only these parts: drain, kafka, snapshot, sink, startup.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let args = Args::parse();
+    let wanted = |part: &str| args.only.is_empty() || args.only.iter().any(|o| o == part);
+    machine::describe();
+    let mut figures = Figures::default();
+    if wanted("startup") {
+        startup::measure(&mut figures).await?;
+    }
+    let needs_table = ["drain", "kafka", "snapshot"].iter().any(|p| wanted(p));
+    let needs_kafka = ["kafka", "snapshot", "sink"].iter().any(|p| wanted(p));
+    let kafka = if needs_kafka { Some(Kafka::start(KafkaOptions { jvm: Jvm::Production, ..KafkaOptions::default() }).await?) } else { None };
+    if needs_table {
+        let postgres = Postgres::start().await?;
+        println!("filling a table with {} rows in transactions of 1,000, behind three slots", args.rows);
+        let table = BenchTable::fill(&postgres, args.rows).await?;
+        if wanted("drain") || wanted("kafka") {
+            let floor = drain::pg_recvlogical(&postgres, &table).await?;
+            if wanted("drain") {
+                drain::into_null(&postgres, &table, floor, &mut figures).await?;
+            }
+            if let (true, Some(kafka)) = (wanted("kafka"), &kafka) {
+                drain::into_kafka(&postgres, &table, kafka, floor, &mut figures).await?;
+            }
+        }
+        if let (true, Some(kafka)) = (wanted("snapshot"), &kafka) {
+            snapshot::measure(&postgres, &table, kafka, &mut figures).await?;
+        }
+    }
+    if let (true, Some(kafka)) = (wanted("sink"), &kafka) {
+        sink::measure(kafka, args.rows, &mut figures).await?;
+    }
+    figures.print();
+    Ok(())
+}
