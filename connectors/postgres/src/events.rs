@@ -123,8 +123,51 @@ impl Events {
         out.push(SourceRecord { record, source_partition: self.partition, source_offset: at.position.pack() }, size);
     }
 
+    /// Gives all records from `first` on but the last the position before their change: it is done when all of them are durable. With its own position on the
+    /// delete of a change of a key, a crash between that record and the create would lose the row.
+    pub(crate) fn hold_back(first: usize, before: &Position, out: &mut SourceBatch) {
+        if let Some((_, others)) = out.records_mut().get_mut(first..).and_then(<[SourceRecord]>::split_last_mut) {
+            for record in others {
+                record.source_offset = before.pack();
+            }
+        }
+    }
+
     /// A record that is no change: a heartbeat.
     pub(crate) fn other(&self, record: Record, position: &Position, out: &mut SourceBatch) {
         out.push(SourceRecord { record, source_partition: self.partition, source_offset: position.pack() }, 200);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_passed_with_its_last_record() {
+        let mut out = SourceBatch::new();
+        let partition = out.partition(&crate::task::partition("p"));
+        let (before, after) = (Position { lsn: 1, ..Position::default() }, Position { lsn: 2, ..Position::default() });
+        let push = |out: &mut SourceBatch, position: &Position| {
+            let record = Record { topic: Arc::from("t"), partition: None, timestamp: None, key: Data::NONE, value: Data::NONE, headers: Headers::new() };
+            out.push(SourceRecord { record, source_partition: partition, source_offset: position.pack() }, 1);
+        };
+        push(&mut out, &before);
+        for _ in 0..3 {
+            push(&mut out, &after);
+        }
+        Events::hold_back(1, &before, &mut out);
+        // A change without records, or with one, leaves all as it is.
+        Events::hold_back(4, &before, &mut out);
+        Events::hold_back(3, &before, &mut out);
+        let lsns: Vec<u64> = out
+            .records()
+            .iter()
+            .map(|record| match &record.source_offset {
+                millrace_api::data::SourceOffset::Packed(words) => words[0],
+                millrace_api::data::SourceOffset::Map(_) => 0,
+            })
+            .collect();
+        assert_eq!(lsns, [1, 1, 1, 2]);
     }
 }

@@ -77,6 +77,7 @@ impl Snapshot {
     }
 
     /// Reads up to `limit` rows. Cancel-safe: a row is taken from the copy only when it is kept.
+    #[allow(clippy::too_many_arguments)]
     pub(crate) async fn step(
         &mut self,
         fixed: &Fixed,

@@ -392,12 +392,13 @@ impl Streaming {
             (None, Some(_)) if data_tag(&self.buffer, &data) == b'I' => MessageType::Insert,
             _ => MessageType::Update,
         };
+        let (before, first) = (self.position, out.records().len());
         if !self.advance(data.wal_start.0, message) {
             return Ok(());
         }
         let Some((plan, old, new)) = rows else {
             self.filtered += 1;
-            if self.filtered % 10_000 == 0 {
+            if self.filtered.is_multiple_of(10_000) {
                 tracing::debug!(count = self.filtered, "changes of tables that are not captured");
             }
             return Ok(());
@@ -410,6 +411,7 @@ impl Streaming {
             (_, Some(old), None) => around.events.delete(&at, old, out),
             (_, None, None) => {}
         }
+        Events::hold_back(first, &before, out);
         Ok(())
     }
 
@@ -462,6 +464,7 @@ impl Streaming {
     }
 
     fn truncate(&mut self, relations: Vec<u32>, lsn: u64, around: &Surroundings<'_>, out: &mut SourceBatch) {
+        let (before, first) = (self.position, out.records().len());
         if !self.advance(lsn, MessageType::Truncate) || around.events.skip_truncate {
             return;
         }
@@ -473,6 +476,7 @@ impl Streaming {
             let at = self.occasion(&plan, sequence.clone(), data, around);
             around.events.truncate(&at, out);
         }
+        Events::hold_back(first, &before, out);
     }
 
     /// Ends the stream in an orderly way, so that the server frees the slot at once.

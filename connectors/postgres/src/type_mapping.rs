@@ -261,7 +261,8 @@ const ARRAY_ELEMENTS: &[&str] = &[
 fn array(types: &TypeRegistry, element: u32, modifier: i32, modes: &MappingModes) -> Option<Mapped> {
     let info = types.get(element)?;
     let is_enum = matches!(info.form, TypeForm::Enum(_));
-    if !is_enum && !(matches!(info.form, TypeForm::Base) && ARRAY_ELEMENTS.contains(&&*info.name)) {
+    let listed = matches!(info.form, TypeForm::Base) && ARRAY_ELEMENTS.contains(&&*info.name);
+    if !is_enum && !listed {
         return None;
     }
     let item = scalar_or_array(types, element, modifier, modes)?;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use millrace_api::ConnectConfig;
-use millrace_api::config::{ConfigErrors, ConnectConfig as _, JavaRegex, LetterCase, Props, Validator};
+use millrace_api::config::{
+    ConfigErrors, ConnectConfig as _, JavaRegex, LetterCase, Props, Validator,
+};
 use millrace_api::plugin::TaskError;
 use millrace_log::{ClientSettings, NewTopic};
 
@@ -53,7 +55,10 @@ pub(crate) struct ConnectorKeys {
     #[config(name = "errors.deadletterqueue.topic.replication.factor", default = 3)]
     pub(crate) dead_letter_replication: i16,
     /// Whether dead letters say what went wrong.
-    #[config(name = "errors.deadletterqueue.context.headers.enable", default = false)]
+    #[config(
+        name = "errors.deadletterqueue.context.headers.enable",
+        default = false
+    )]
     pub(crate) dead_letter_context: bool,
     /// Groups of new topics.
     #[config(name = "topic.creation.groups", default = "")]
@@ -63,13 +68,17 @@ pub(crate) struct ConnectorKeys {
 impl ConnectorKeys {
     /// Reads a connector's configuration; what is wrong becomes an error as a task reports it.
     pub(crate) fn read(props: &Props) -> Result<Self, TaskError> {
-        Self::parse(props).map_err(|errors: ConfigErrors| TaskError::config("connector.config", errors.to_string()))
+        Self::parse(props).map_err(|errors: ConfigErrors| {
+            TaskError::config("connector.config", errors.to_string())
+        })
     }
 
     /// `errors.*`
     pub(crate) fn error_policy(&self) -> ErrorPolicy {
         ErrorPolicy {
-            retry_timeout: u64::try_from(self.retry_timeout).ok().map(Duration::from_millis),
+            retry_timeout: u64::try_from(self.retry_timeout)
+                .ok()
+                .map(Duration::from_millis),
             retry_delay_max: self.retry_delay_max,
             tolerate_all: self.tolerance == "all",
             log: self.log,
@@ -80,12 +89,25 @@ impl ConnectorKeys {
 
 /// Settings of a connector's client: the worker's under `<client>.`, then the connector's under `<client>.override.`. The policy is asked again here, because the
 /// configuration may have been written by a worker with another one.
-pub(crate) fn client_settings(worker: &WorkerConfig, connector: &Props, client: &str) -> Result<ClientSettings, TaskError> {
+pub(crate) fn client_settings(
+    worker: &WorkerConfig,
+    connector: &Props,
+    client: &str,
+) -> Result<ClientSettings, TaskError> {
     let overrides = connector.with_prefix(&format!("{client}.override."));
     let policy = worker.override_policy();
-    let refused: Vec<String> = overrides.keys().filter_map(|key| policy.refusal(key)).collect();
+    let refused: Vec<String> = overrides
+        .keys()
+        .filter_map(|key| policy.refusal(key))
+        .collect();
     if !refused.is_empty() {
-        return Err(TaskError::fatal("connector.overrides", format!("Client Config Overrides not allowed [{}]", refused.join(", "))));
+        return Err(TaskError::fatal(
+            "connector.overrides",
+            format!(
+                "Client Config Overrides not allowed [{}]",
+                refused.join(", ")
+            ),
+        ));
     }
     let mut all = worker.client_settings(&format!("{client}."));
     all.extend(settings(&overrides));
@@ -115,7 +137,11 @@ struct TopicSpec {
 
 impl TopicCreation {
     /// Reads the groups; `None` when the connector has no `topic.creation.*` key or the worker does not allow it.
-    pub(crate) fn read(worker: &WorkerConfig, props: &Props, keys: &ConnectorKeys) -> Result<Option<Self>, TaskError> {
+    pub(crate) fn read(
+        worker: &WorkerConfig,
+        props: &Props,
+        keys: &ConnectorKeys,
+    ) -> Result<Option<Self>, TaskError> {
         if !worker.topic_creation || !props.keys().any(|key| key.starts_with("topic.creation.")) {
             return Ok(None);
         }
@@ -123,20 +149,38 @@ impl TopicCreation {
         let mut groups = Vec::new();
         for alias in &keys.topic_groups {
             if alias == "default" {
-                tracing::warn!("'default' in topic.creation.groups is left out: that group applies to all topics of no other group");
+                tracing::warn!(
+                    "'default' in topic.creation.groups is left out: that group applies to all topics of no other group"
+                );
                 continue;
             }
             // An empty list matches nothing.
-            let Some(include) = regex(props, alias, "include")? else { continue };
-            groups.push(TopicGroup { include, exclude: regex(props, alias, "exclude")?, spec: spec(props, alias, Some(&default))? });
+            let Some(include) = regex(props, alias, "include")? else {
+                continue;
+            };
+            groups.push(TopicGroup {
+                include,
+                exclude: regex(props, alias, "exclude")?,
+                spec: spec(props, alias, Some(&default))?,
+            });
         }
         Ok(Some(Self { groups, default }))
     }
 
     /// What to create `topic` as.
     pub(crate) fn topic(&self, topic: &str) -> NewTopic {
-        let fits = |group: &&TopicGroup| group.include.is_full_match(topic) && !group.exclude.as_ref().is_some_and(|e| e.is_full_match(topic));
-        let spec = self.groups.iter().find(fits).map_or(&self.default, |group| &group.spec);
+        let fits = |group: &&TopicGroup| {
+            group.include.is_full_match(topic)
+                && !group
+                    .exclude
+                    .as_ref()
+                    .is_some_and(|e| e.is_full_match(topic))
+        };
+        let spec = self
+            .groups
+            .iter()
+            .find(fits)
+            .map_or(&self.default, |group| &group.spec);
         NewTopic {
             name: topic.to_owned(),
             partitions: spec.partitions,
@@ -151,7 +195,14 @@ fn spec(props: &Props, group: &str, default: Option<&TopicSpec>) -> Result<Topic
     let number = |key: &str, default: Option<i32>, max: i32| -> Result<i32, TaskError> {
         let name = format!("topic.creation.{group}.{key}");
         let Some(text) = own.get(key) else {
-            let missing = || TaskError::config("topic.creation", format!("Missing required configuration \"{name}\" which has no default value."));
+            let missing = || {
+                TaskError::config(
+                    "topic.creation",
+                    format!(
+                        "Missing required configuration \"{name}\" which has no default value."
+                    ),
+                )
+            };
             return default.ok_or_else(missing);
         };
         let number: Option<i32> = text.trim().parse().ok();
@@ -159,24 +210,50 @@ fn spec(props: &Props, group: &str, default: Option<&TopicSpec>) -> Result<Topic
             Some(number) => Ok(number),
             None => Err(TaskError::config(
                 "topic.creation",
-                format!("Invalid value {text} for configuration {name}: a number from 1 to {max} is needed, or -1 for the log's default"),
+                format!(
+                    "Invalid value {text} for configuration {name}: a number from 1 to {max} is needed, or -1 for the log's default"
+                ),
             )),
         }
     };
     let partitions = number("partitions", default.map(|d| d.partitions), i32::MAX)?;
-    let replication = number("replication.factor", default.map(|d| d.replication_factor.into()), i16::MAX.into())?;
+    let replication = number(
+        "replication.factor",
+        default.map(|d| d.replication_factor.into()),
+        i16::MAX.into(),
+    )?;
     let mut settings = settings(&own);
-    settings.retain(|(key, _)| !["partitions", "replication.factor", "include", "exclude"].contains(&key.as_str()));
-    Ok(TopicSpec { partitions, replication_factor: i16::try_from(replication).unwrap_or(-1), settings })
+    settings.retain(|(key, _)| {
+        !["partitions", "replication.factor", "include", "exclude"].contains(&key.as_str())
+    });
+    Ok(TopicSpec {
+        partitions,
+        replication_factor: i16::try_from(replication).unwrap_or(-1),
+        settings,
+    })
 }
 
 fn regex(props: &Props, group: &str, key: &str) -> Result<Option<JavaRegex>, TaskError> {
     let name = format!("topic.creation.{group}.{key}");
-    let parts: Vec<&str> = props.get(&name).unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    let parts: Vec<&str> = props
+        .get(&name)
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect();
     if parts.is_empty() {
         return Ok(None);
     }
-    let invalid = |e| TaskError::config("topic.creation", format!("Invalid value {} for configuration {name}: Invalid regex: {e}", parts.join(",")));
+    let invalid = |e| {
+        TaskError::config(
+            "topic.creation",
+            format!(
+                "Invalid value {} for configuration {name}: Invalid regex: {e}",
+                parts.join(",")
+            ),
+        )
+    };
     JavaRegex::new(&parts.join("|")).map(Some).map_err(invalid)
 }
 
@@ -210,7 +287,10 @@ mod tests {
         let creation = creation.expect("parses").expect("has groups");
         let big = creation.topic("shop.orders");
         assert_eq!((big.partitions, big.replication_factor), (6, -1));
-        assert_eq!(big.settings, [("cleanup.policy".to_owned(), "compact".to_owned())]);
+        assert_eq!(
+            big.settings,
+            [("cleanup.policy".to_owned(), "compact".to_owned())]
+        );
         for small in ["shop.small", "other", "ashop.orders"] {
             assert_eq!(creation.topic(small).partitions, 1, "{small}");
         }
@@ -220,17 +300,45 @@ mod tests {
     fn the_default_group_is_needed_once_there_is_any() {
         assert!(creation(&[("name", "x")]).expect("parses").is_none());
         let error = creation(&[("topic.creation.groups", "a")]).expect_err("refused");
-        assert_eq!(error.message, "Missing required configuration \"topic.creation.default.partitions\" which has no default value.");
+        assert_eq!(
+            error.message,
+            "Missing required configuration \"topic.creation.default.partitions\" which has no default value."
+        );
         let error = creation(&[("topic.creation.default.partitions", "0")]).expect_err("refused");
-        assert!(error.message.starts_with("Invalid value 0 for configuration topic.creation.default.partitions"), "{error}");
+        assert!(
+            error
+                .message
+                .starts_with("Invalid value 0 for configuration topic.creation.default.partitions"),
+            "{error}"
+        );
     }
 
     #[test]
     fn overrides_are_layered_and_the_policy_obeyed() {
-        let connector = Props::from_iter([("producer.override.linger.ms", "9"), ("consumer.override.x", "1")]);
-        let merged = client_settings(&worker(&[("producer.linger.ms", "5")]), &connector, "producer").expect("allowed");
-        assert_eq!(merged.last(), Some(&("linger.ms".to_owned(), "9".to_owned())));
-        let refused = client_settings(&worker(&[("connector.client.config.override.policy", "None")]), &connector, "producer");
-        assert!(refused.expect_err("refused").message.starts_with("Client Config Overrides not allowed ["));
+        let connector = Props::from_iter([
+            ("producer.override.linger.ms", "9"),
+            ("consumer.override.x", "1"),
+        ]);
+        let merged = client_settings(
+            &worker(&[("producer.linger.ms", "5")]),
+            &connector,
+            "producer",
+        )
+        .expect("allowed");
+        assert_eq!(
+            merged.last(),
+            Some(&("linger.ms".to_owned(), "9".to_owned()))
+        );
+        let refused = client_settings(
+            &worker(&[("connector.client.config.override.policy", "None")]),
+            &connector,
+            "producer",
+        );
+        assert!(
+            refused
+                .expect_err("refused")
+                .message
+                .starts_with("Client Config Overrides not allowed [")
+        );
     }
 }

@@ -22,7 +22,9 @@ struct Armed {
 }
 
 static ARMED: LazyLock<HashMap<String, Armed>> = LazyLock::new(|| {
-    let Ok(text) = std::env::var("MILLRACE_FAILPOINTS") else { return HashMap::new() };
+    let Ok(text) = std::env::var("MILLRACE_FAILPOINTS") else {
+        return HashMap::new();
+    };
     parse(&text).unwrap_or_else(|problem| {
         // A crash test whose failpoint is ignored would pass without having tested anything.
         tracing::error!("MILLRACE_FAILPOINTS={text}: {problem}");
@@ -59,12 +61,23 @@ fn parse(text: &str) -> Result<HashMap<String, Armed>, String> {
         .map(str::trim)
         .filter(|entry| !entry.is_empty())
         .map(|entry| {
-            let (name, what) = entry.split_once('=').ok_or(format!("'{entry}' is not NAME=ACTION@N"))?;
+            let (name, what) = entry
+                .split_once('=')
+                .ok_or(format!("'{entry}' is not NAME=ACTION@N"))?;
             if !FAILPOINTS.contains(&name) {
-                return Err(format!("no failpoint '{name}': one of {}", FAILPOINTS.join(", ")));
+                return Err(format!(
+                    "no failpoint '{name}': one of {}",
+                    FAILPOINTS.join(", ")
+                ));
             }
             let (action, at) = match what.split_once('@') {
-                Some((action, at)) => (action, at.parse().ok().filter(|&n| n > 0).ok_or(format!("'{at}' is no number from 1"))?),
+                Some((action, at)) => (
+                    action,
+                    at.parse()
+                        .ok()
+                        .filter(|&n| n > 0)
+                        .ok_or(format!("'{at}' is no number from 1"))?,
+                ),
                 None => (what, 1),
             };
             let action = match action {
@@ -72,7 +85,14 @@ fn parse(text: &str) -> Result<HashMap<String, Armed>, String> {
                 "stall" => Action::Stall,
                 _ => return Err(format!("no action '{action}': kill or stall")),
             };
-            Ok((name.to_owned(), Armed { action, at, hits: AtomicU64::new(0) }))
+            Ok((
+                name.to_owned(),
+                Armed {
+                    action,
+                    at,
+                    hits: AtomicU64::new(0),
+                },
+            ))
         })
         .collect()
 }
@@ -99,9 +119,23 @@ mod tests {
     #[test]
     fn entries_are_parsed_and_wrong_ones_refused() {
         let armed = parse("source-after-poll=kill@3, sink-before-put=stall").expect("parses");
-        assert_eq!((armed["source-after-poll"].action, armed["source-after-poll"].at), (Action::Kill, 3));
-        assert_eq!((armed["sink-before-put"].action, armed["sink-before-put"].at), (Action::Stall, 1));
-        for wrong in ["source-after-poll", "nowhere=kill", "source-after-poll=kill@0", "source-after-poll=jump"] {
+        assert_eq!(
+            (
+                armed["source-after-poll"].action,
+                armed["source-after-poll"].at
+            ),
+            (Action::Kill, 3)
+        );
+        assert_eq!(
+            (armed["sink-before-put"].action, armed["sink-before-put"].at),
+            (Action::Stall, 1)
+        );
+        for wrong in [
+            "source-after-poll",
+            "nowhere=kill",
+            "source-after-poll=kill@0",
+            "source-after-poll=jump",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

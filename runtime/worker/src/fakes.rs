@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use millrace_api::config::{ConfigDef, Props};
-use millrace_api::data::{Blob, Data, Headers, OffsetMap, OffsetValue, Record, SourceOffset, SourceRecord, Value};
+use millrace_api::data::{
+    Blob, Data, Headers, OffsetMap, OffsetValue, Record, SourceOffset, SourceRecord, Value,
+};
 use millrace_api::plugin::{
-    Converter, ConverterPlugin, DataError, Decoded, Encoded, HeaderConverter, HeaderConverterPlugin, PluginInfo, Poll, SourceBatch, SourceTask,
-    SourceTaskContext, TaskError, TaskId, Transform, TransformPlugin, Verdict, Watermark,
+    Converter, ConverterPlugin, DataError, Decoded, Encoded, HeaderConverter,
+    HeaderConverterPlugin, PluginInfo, Poll, SourceBatch, SourceTask, SourceTaskContext, TaskError,
+    TaskId, Transform, TransformPlugin, Verdict, Watermark,
 };
 use millrace_log::memory::MemoryLog;
 use millrace_log::{Log, ReaderOptions, TopicPartition};
@@ -59,11 +62,13 @@ struct TextConverter {
 impl TextConverter {
     fn check(&mut self, text: &[u8]) -> Result<(), DataError> {
         if text.starts_with(b"bad") {
-            return Err(DataError::new("not convertible").with_source(std::io::Error::other("bad text")));
+            return Err(
+                DataError::new("not convertible").with_source(std::io::Error::other("bad text"))
+            );
         }
         if text.starts_with(b"flaky") {
             self.tries += 1;
-            if self.tries % 3 != 0 {
+            if !self.tries.is_multiple_of(3) {
                 return Err(DataError::new("not yet").retriable());
             }
         }
@@ -72,29 +77,61 @@ impl TextConverter {
 }
 
 impl Converter for TextConverter {
-    fn encode(&mut self, _topic: &str, _headers: &mut Headers, data: &Data, out: &mut Vec<u8>) -> Result<Encoded, DataError> {
-        let Some(text) = data.value.as_str() else { return Ok(Encoded::Null) };
+    fn encode(
+        &mut self,
+        _topic: &str,
+        _headers: &mut Headers,
+        data: &Data,
+        out: &mut Vec<u8>,
+    ) -> Result<Encoded, DataError> {
+        let Some(text) = data.value.as_str() else {
+            return Ok(Encoded::Null);
+        };
         out.extend_from_slice(text.as_bytes());
         self.check(text.as_bytes())?;
         Ok(Encoded::Written)
     }
 
-    fn decode(&mut self, _topic: &str, _headers: &Headers, bytes: Option<&Blob>) -> Result<Decoded, DataError> {
-        let Some(bytes) = bytes else { return Ok(Decoded::Data(Data::NONE)) };
+    fn decode(
+        &mut self,
+        _topic: &str,
+        _headers: &Headers,
+        bytes: Option<&Blob>,
+    ) -> Result<Decoded, DataError> {
+        let Some(bytes) = bytes else {
+            return Ok(Decoded::Data(Data::NONE));
+        };
         self.check(bytes)?;
-        let text = bytes.clone().into_text().ok_or_else(|| DataError::new("not UTF-8"))?;
+        let text = bytes
+            .clone()
+            .into_text()
+            .ok_or_else(|| DataError::new("not UTF-8"))?;
         Ok(Decoded::Data(Data::schemaless(text)))
     }
 }
 
 impl HeaderConverter for TextConverter {
-    fn encode(&mut self, _topic: &str, _name: &str, data: &Data, out: &mut Vec<u8>) -> Result<bool, DataError> {
+    fn encode(
+        &mut self,
+        _topic: &str,
+        _name: &str,
+        data: &Data,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, DataError> {
         out.extend_from_slice(data.value.as_str().unwrap_or_default().as_bytes());
         Ok(!data.value.is_null())
     }
 
-    fn decode(&mut self, _topic: &str, _name: &str, bytes: Option<&Blob>) -> Result<Data, DataError> {
-        Ok(bytes.cloned().and_then(Blob::into_text).map_or(Data::NONE, Data::schemaless))
+    fn decode(
+        &mut self,
+        _topic: &str,
+        _name: &str,
+        bytes: Option<&Blob>,
+    ) -> Result<Data, DataError> {
+        Ok(bytes
+            .cloned()
+            .and_then(Blob::into_text)
+            .map_or(Data::NONE, Data::schemaless))
     }
 }
 
@@ -140,7 +177,11 @@ impl TransformPlugin for DropPlugin {
         struct Drop;
         impl Transform for Drop {
             fn apply(&mut self, record: &mut Record) -> Result<Verdict, DataError> {
-                let drop = record.value.value.as_str().is_some_and(|text| text.starts_with("drop"));
+                let drop = record
+                    .value
+                    .value
+                    .as_str()
+                    .is_some_and(|text| text.starts_with("drop"));
                 Ok(if drop { Verdict::Drop } else { Verdict::Keep })
             }
         }
@@ -151,11 +192,20 @@ impl TransformPlugin for DropPlugin {
 /// Text converters under the names of Java's string converters, and a transform `test.DropMarked`.
 pub(crate) fn plugins() -> PluginRegistry {
     let mut plugins = PluginRegistry::new();
-    let info = || PluginInfo { class: "org.apache.kafka.connect.storage.StringConverter", version: "1" };
+    let info = || PluginInfo {
+        class: "org.apache.kafka.connect.storage.StringConverter",
+        version: "1",
+    };
     plugins.converter(Arc::new(TextPlugin(info())));
-    let header = PluginInfo { class: "org.apache.kafka.connect.storage.SimpleHeaderConverter", version: "1" };
+    let header = PluginInfo {
+        class: "org.apache.kafka.connect.storage.SimpleHeaderConverter",
+        version: "1",
+    };
     plugins.header_converter(Arc::new(TextPlugin(header)));
-    plugins.transform(Arc::new(DropPlugin(PluginInfo { class: "test.DropMarked", version: "1" })));
+    plugins.transform(Arc::new(DropPlugin(PluginInfo {
+        class: "test.DropMarked",
+        version: "1",
+    })));
     plugins
 }
 
@@ -183,17 +233,37 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn open(log: &Arc<MemoryLog>, task: u32, kind: ConnectorType, config: &[(&str, &str)]) -> Self {
+    pub(crate) async fn open(
+        log: &Arc<MemoryLog>,
+        task: u32,
+        kind: ConnectorType,
+        config: &[(&str, &str)],
+    ) -> Self {
         let worker = Arc::new(worker_config(config));
         let root = CancellationToken::new();
-        let offsets = TableStore::open(&**log, worker.offset_table(), root.clone()).await.expect("offset topic");
-        let statuses = TableStore::open(&**log, worker.status_table(), root.clone()).await.expect("status topic");
+        let offsets = TableStore::open(&**log, worker.offset_table(), root.clone())
+            .await
+            .expect("offset topic");
+        let statuses = TableStore::open(&**log, worker.status_table(), root.clone())
+            .await
+            .expect("status topic");
         let statuses = StatusStore::start(statuses, root.clone());
         let (target, receiver) = watch::channel(TargetState::Started);
-        let id = TaskId { connector: "c".into(), task };
+        let id = TaskId {
+            connector: "c".into(),
+            task,
+        };
         let meter = TaskMeter::detached(kind);
         let clock = Arc::new(SystemClock);
-        let status = TaskStatus::new(Arc::clone(&statuses), id.clone(), "w:1".into(), "1", Arc::clone(&meter), clock.clone(), true);
+        let status = TaskStatus::new(
+            Arc::clone(&statuses),
+            id.clone(),
+            "w:1".into(),
+            "1",
+            Arc::clone(&meter),
+            clock.clone(),
+            true,
+        );
         let env = TaskEnv {
             id,
             log: Arc::clone(log) as _,
@@ -205,7 +275,12 @@ impl World {
             target: receiver,
             worker,
         };
-        Self { env, statuses, target, root }
+        Self {
+            env,
+            statuses,
+            target,
+            root,
+        }
     }
 
     /// Ends everything in the background.
@@ -219,21 +294,45 @@ pub(crate) type Row = (String, String, Vec<(String, String)>);
 
 /// Reads a topic to its end.
 pub(crate) async fn contents(log: &MemoryLog, topic: &str) -> Vec<Row> {
-    let Some(description) = log.admin().describe_topic(topic).await.expect("described") else { return Vec::new() };
-    let partitions: Vec<_> = (0..description.partitions).map(|n| TopicPartition::new(topic, n)).collect();
+    let Some(description) = log.admin().describe_topic(topic).await.expect("described") else {
+        return Vec::new();
+    };
+    let partitions: Vec<_> = (0..description.partitions)
+        .map(|n| TopicPartition::new(topic, n))
+        .collect();
     let ends = log.admin().offsets(&partitions).await.expect("offsets");
     let from = partitions.iter().map(|p| (p.clone(), -2)).collect();
-    let mut reader = log.reader(ReaderOptions { client_id: "test".into(), from, settings: Vec::new() }).await.expect("reader");
+    let mut reader = log
+        .reader(ReaderOptions {
+            client_id: "test".into(),
+            from,
+            settings: Vec::new(),
+        })
+        .await
+        .expect("reader");
     let mut rows = Vec::new();
     loop {
-        let behind = reader.positions().iter().any(|(p, at)| ends[p.partition as usize].1 > *at && ends[p.partition as usize].1 > ends[p.partition as usize].0);
+        let behind = reader.positions().iter().any(|(p, at)| {
+            ends[p.partition as usize].1 > *at
+                && ends[p.partition as usize].1 > ends[p.partition as usize].0
+        });
         if !behind {
             return rows;
         }
-        let batch = reader.next(Duration::from_millis(10)).await.expect("records");
+        let batch = reader
+            .next(Duration::from_millis(10))
+            .await
+            .expect("records");
         for record in &batch.records {
-            let text = |bytes: Option<&[u8]>| bytes.map_or("null".to_owned(), |b| String::from_utf8_lossy(b).into_owned());
-            let headers = batch.headers(record).map(|(n, v)| (n.to_string(), text(v.map(|r| batch.slice(r))))).collect();
+            let text = |bytes: Option<&[u8]>| {
+                bytes.map_or("null".to_owned(), |b| {
+                    String::from_utf8_lossy(b).into_owned()
+                })
+            };
+            let headers = batch
+                .headers(record)
+                .map(|(n, v)| (n.to_string(), text(v.map(|r| batch.slice(r)))))
+                .collect();
             rows.push((text(batch.key(record)), text(batch.value(record)), headers));
         }
     }
@@ -267,8 +366,20 @@ pub(crate) struct ScriptedSource {
 pub(crate) const TOPIC: &str = "changes";
 
 impl ScriptedSource {
-    pub(crate) fn new(log: &Arc<MemoryLog>, upstream: &Arc<Mutex<Upstream>>, seed: u64, failing: u64) -> Self {
-        Self { upstream: Arc::clone(upstream), dice: Dice::new(seed), failing, log: Arc::clone(log), next: 0, context: None }
+    pub(crate) fn new(
+        log: &Arc<MemoryLog>,
+        upstream: &Arc<Mutex<Upstream>>,
+        seed: u64,
+        failing: u64,
+    ) -> Self {
+        Self {
+            upstream: Arc::clone(upstream),
+            dice: Dice::new(seed),
+            failing,
+            log: Arc::clone(log),
+            next: 0,
+            context: None,
+        }
     }
 
     pub(crate) fn partition() -> OffsetMap {
@@ -280,9 +391,16 @@ impl ScriptedSource {
 impl SourceTask for ScriptedSource {
     async fn start(&mut self, context: SourceTaskContext, _props: &Props) -> Result<(), TaskError> {
         let stored = context.offsets.offset(&Self::partition()).await?;
-        self.next = stored.and_then(|offset| offset["n"].as_i64()).map_or(0, |n| n as u64);
+        self.next = stored
+            .and_then(|offset| offset["n"].as_i64())
+            .map_or(0, |n| n as u64);
         let confirmed = self.upstream.lock().expect("lock").confirmed;
-        assert!(confirmed <= self.next, "I1: upstream may have forgotten change {} that must be sent again from {}", confirmed, self.next);
+        assert!(
+            confirmed <= self.next,
+            "I1: upstream may have forgotten change {} that must be sent again from {}",
+            confirmed,
+            self.next
+        );
         let mut upstream = self.upstream.lock().expect("lock");
         upstream.starts += 1;
         // What is stored when a task starts needs no confirmation.
@@ -302,7 +420,16 @@ impl SourceTask for ScriptedSource {
         let partition = out.partition(&Self::partition());
         let count = 1 + self.dice.below(7);
         for _ in 0..count {
-            let Some(change) = self.upstream.lock().expect("lock").changes.get(self.next as usize).cloned() else { break };
+            let Some(change) = self
+                .upstream
+                .lock()
+                .expect("lock")
+                .changes
+                .get(self.next as usize)
+                .cloned()
+            else {
+                break;
+            };
             let record = Record {
                 topic: TOPIC.into(),
                 partition: None,
@@ -313,10 +440,22 @@ impl SourceTask for ScriptedSource {
             };
             self.next += 1;
             let source_offset = SourceOffset::Packed([self.next, 0, 0, 0, 0]);
-            out.push(SourceRecord { record, source_partition: partition, source_offset }, 10);
+            out.push(
+                SourceRecord {
+                    record,
+                    source_partition: partition,
+                    source_offset,
+                },
+                10,
+            );
         }
         if out.is_empty() {
-            tokio::time::sleep(self.context.as_ref().map_or(Duration::from_millis(100), |c| c.poll_timeout)).await;
+            tokio::time::sleep(
+                self.context
+                    .as_ref()
+                    .map_or(Duration::from_millis(100), |c| c.poll_timeout),
+            )
+            .await;
             return Ok(Poll::Idle);
         }
         Ok(Poll::Ready)
@@ -325,15 +464,30 @@ impl SourceTask for ScriptedSource {
     async fn committed(&mut self, watermark: &Watermark) -> Result<(), TaskError> {
         let offset = watermark.offsets[0].1["n"].as_i64().expect("number") as u64;
         // I1: what is confirmed is in the log, and so is its offset.
-        let written: BTreeMap<String, ()> = contents(&self.log, TOPIC).await.into_iter().map(|row| (row.1, ())).collect();
+        let written: BTreeMap<String, ()> = contents(&self.log, TOPIC)
+            .await
+            .into_iter()
+            .map(|row| (row.1, ()))
+            .collect();
         for n in 0..offset {
             let change = self.upstream.lock().expect("lock").changes[n as usize].clone();
             let left_out = change.starts_with("drop") || change.starts_with("bad");
-            assert!(left_out || written.contains_key(&change), "I1: {change} was confirmed and is not in the log");
+            assert!(
+                left_out || written.contains_key(&change),
+                "I1: {change} was confirmed and is not in the log"
+            );
         }
         let context = self.context.clone().expect("started");
-        let stored = context.offsets.offset(&Self::partition()).await?.and_then(|o| o["n"].as_i64()).unwrap_or(0) as u64;
-        assert!(stored >= offset, "I1: {offset} was confirmed and {stored} is stored");
+        let stored = context
+            .offsets
+            .offset(&Self::partition())
+            .await?
+            .and_then(|o| o["n"].as_i64())
+            .unwrap_or(0) as u64;
+        assert!(
+            stored >= offset,
+            "I1: {offset} was confirmed and {stored} is stored"
+        );
         let mut upstream = self.upstream.lock().expect("lock");
         assert!(offset >= upstream.confirmed, "a watermark went back");
         upstream.confirmed = offset;

@@ -26,7 +26,10 @@ pub struct HerderError {
 impl HerderError {
     /// Any status.
     pub fn new(status: u16, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self {
+            status,
+            message: message.into(),
+        }
     }
 
     /// 400
@@ -86,7 +89,9 @@ impl HerderError {
 
     /// 500: the configuration could not be written.
     pub fn write_failed() -> Self {
-        Self::internal("Failed to write to config topic; this may be due to a transient error and the request can be safely retried")
+        Self::internal(
+            "Failed to write to config topic; this may be due to a transient error and the request can be safely retried",
+        )
     }
 
     /// 400: offsets of a connector that is not stopped.
@@ -191,7 +196,9 @@ impl FromStr for TargetState {
             "RUNNING" => Ok(Self::Started),
             "PAUSED" => Ok(Self::Paused),
             "STOPPED" => Ok(Self::Stopped),
-            _ => Err(format!("No initial state '{word}': one of RUNNING, PAUSED, STOPPED is needed")),
+            _ => Err(format!(
+                "No initial state '{word}': one of RUNNING, PAUSED, STOPPED is needed"
+            )),
         }
     }
 }
@@ -351,12 +358,20 @@ pub struct Health {
 impl Health {
     /// Started, and it answers.
     pub fn healthy() -> Self {
-        Self { status: "healthy", message: "Worker has completed startup and is ready to handle requests.".into(), http_status: 200 }
+        Self {
+            status: "healthy",
+            message: "Worker has completed startup and is ready to handle requests.".into(),
+            http_status: 200,
+        }
     }
 
     /// Not yet started.
     pub fn starting() -> Self {
-        Self { status: "starting", message: "Worker is still starting up.".into(), http_status: 503 }
+        Self {
+            status: "starting",
+            message: "Worker is still starting up.".into(),
+            http_status: 503,
+        }
     }
 
     /// It was started but does not answer.
@@ -394,7 +409,9 @@ pub enum LoggerScope {
 }
 
 /// The levels that may be set.
-pub const LOGGER_LEVELS: [&str; 8] = ["OFF", "FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE", "ALL"];
+pub const LOGGER_LEVELS: [&str; 8] = [
+    "OFF", "FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE", "ALL",
+];
 
 /// All that a front end can ask of a worker.
 ///
@@ -437,13 +454,19 @@ pub trait Herder: Send + Sync + fmt::Debug {
 
     /// Creates a connector. `name` is trimmed here and entered into the configuration, or compared with the one there. 400 when the configuration is invalid, 409
     /// when the connector exists, 500 with the reason when it cannot start (it exists then, FAILED).
-    async fn create_connector(&self, name: &str, config: RawProps, initial_state: TargetState) -> Result<ConnectorInfo, HerderError>;
+    async fn create_connector(
+        &self,
+        name: &str,
+        config: RawProps,
+        initial_state: TargetState,
+    ) -> Result<ConnectorInfo, HerderError>;
 
     /// Creates a connector or replaces its configuration; the target state stays.
     async fn put_config(&self, name: &str, config: RawProps) -> Result<PutConfig, HerderError>;
 
     /// Changes keys of a configuration: null removes a key. 404 when unknown.
-    async fn patch_config(&self, name: &str, patch: RawProps) -> Result<ConnectorInfo, HerderError>;
+    async fn patch_config(&self, name: &str, patch: RawProps)
+    -> Result<ConnectorInfo, HerderError>;
 
     /// Deletes a connector; offsets stay. 404 when unknown.
     async fn delete_connector(&self, name: &str) -> Result<(), HerderError>;
@@ -458,7 +481,11 @@ pub trait Herder: Send + Sync + fmt::Debug {
     async fn stop(&self, name: &str) -> Result<(), HerderError>;
 
     /// Restarts a connector. Without flags: the connector alone, synchronously, `None` (204). Else what the flags select, and the statuses as they will look (202).
-    async fn restart_connector(&self, name: &str, flags: RestartFlags) -> Result<Option<ConnectorStateInfo>, HerderError>;
+    async fn restart_connector(
+        &self,
+        name: &str,
+        flags: RestartFlags,
+    ) -> Result<Option<ConnectorStateInfo>, HerderError>;
 
     /// Restarts a task. 404 for an unknown connector or task, 500 when it cannot be started.
     async fn restart_task(&self, name: &str, task: u32) -> Result<(), HerderError>;
@@ -467,7 +494,11 @@ pub trait Herder: Send + Sync + fmt::Debug {
     async fn offsets(&self, name: &str) -> Result<ConnectorOffsets, HerderError>;
 
     /// Changes some of them; the connector must be STOPPED.
-    async fn alter_offsets(&self, name: &str, offsets: ConnectorOffsets) -> Result<Message, HerderError>;
+    async fn alter_offsets(
+        &self,
+        name: &str,
+        offsets: ConnectorOffsets,
+    ) -> Result<Message, HerderError>;
 
     /// Forgets all of them; the connector must be STOPPED.
     async fn reset_offsets(&self, name: &str) -> Result<Message, HerderError>;
@@ -476,7 +507,11 @@ pub trait Herder: Send + Sync + fmt::Debug {
     fn plugins(&self, connectors_only: bool) -> Vec<PluginEntry>;
 
     /// The keys of a plugin, by class, simple name or alias; `version` is the query parameter. 404 `Unknown plugin P.`
-    fn plugin_config(&self, plugin: &str, version: Option<&str>) -> Result<Vec<ConfigKeyInfo>, HerderError>;
+    fn plugin_config(
+        &self,
+        plugin: &str,
+        version: Option<&str>,
+    ) -> Result<Vec<ConfigKeyInfo>, HerderError>;
 
     /// Validates a configuration; `plugin` is the path's.
     async fn validate(&self, plugin: &str, config: RawProps) -> Result<ConfigInfos, HerderError>;
@@ -488,7 +523,12 @@ pub trait Herder: Send + Sync + fmt::Debug {
     fn logger(&self, name: &str) -> Result<LoggerLevel, HerderError>;
 
     /// Sets a level: the names that changed (200), or nothing for the cluster (204). 404 for a level that does not exist.
-    async fn set_logger(&self, name: &str, level: &str, scope: LoggerScope) -> Result<Option<Vec<String>>, HerderError>;
+    async fn set_logger(
+        &self,
+        name: &str,
+        level: &str,
+        scope: LoggerScope,
+    ) -> Result<Option<Vec<String>>, HerderError>;
 
     /// All metrics in Prometheus' text format.
     fn metrics(&self) -> String;
@@ -502,9 +542,9 @@ pub fn reconcile_name(name: &str, config: &mut RawProps) -> Result<(), HerderErr
             Ok(())
         }
         Some(inner) if inner == name => Ok(()),
-        Some(inner) => {
-            Err(HerderError::bad_request(format!("Connector name configuration ({inner}) doesn't match connector name in the URL ({name})")))
-        }
+        Some(inner) => Err(HerderError::bad_request(format!(
+            "Connector name configuration ({inner}) doesn't match connector name in the URL ({name})"
+        ))),
     }
 }
 
@@ -516,8 +556,14 @@ mod tests {
     fn answers_have_java_s_member_order() {
         let info = ConnectorInfo {
             name: "X".into(),
-            config: RawProps::from_iter([("connector.class".to_owned(), Some("C".to_owned())), ("k".to_owned(), None)]),
-            tasks: vec![ConnectorTaskId { connector: "X".into(), task: 0 }],
+            config: RawProps::from_iter([
+                ("connector.class".to_owned(), Some("C".to_owned())),
+                ("k".to_owned(), None),
+            ]),
+            tasks: vec![ConnectorTaskId {
+                connector: "X".into(),
+                task: 0,
+            }],
             kind: ConnectorType::Source,
         };
         assert_eq!(
@@ -526,8 +572,19 @@ mod tests {
         );
         let status = ConnectorStateInfo {
             name: "X".into(),
-            connector: ConnectorState { state: "RUNNING".into(), worker_id: "w:1".into(), version: Some(Some("1".into())), trace: None },
-            tasks: vec![TaskState { id: 0, state: "FAILED".into(), worker_id: "w:1".into(), version: Some(None), trace: Some("t".into()) }],
+            connector: ConnectorState {
+                state: "RUNNING".into(),
+                worker_id: "w:1".into(),
+                version: Some(Some("1".into())),
+                trace: None,
+            },
+            tasks: vec![TaskState {
+                id: 0,
+                state: "FAILED".into(),
+                worker_id: "w:1".into(),
+                version: Some(None),
+                trace: Some("t".into()),
+            }],
             kind: ConnectorType::Sink,
         };
         assert_eq!(
@@ -542,7 +599,13 @@ mod tests {
         reconcile_name("a", &mut config).expect("entered");
         assert_eq!(config["name"].as_deref(), Some("a"));
         let error = reconcile_name("b", &mut config).expect_err("another name");
-        assert_eq!((error.status, error.message.as_str()), (400, "Connector name configuration (a) doesn't match connector name in the URL (b)"));
+        assert_eq!(
+            (error.status, error.message.as_str()),
+            (
+                400,
+                "Connector name configuration (a) doesn't match connector name in the URL (b)"
+            )
+        );
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::fmt;
 
 use millrace_api::config::Props;
 use millrace_api::data::Record;
-use millrace_api::plugin::{Converter, DataError, HeaderConverter, Predicate, TaskError, Transform, Verdict};
+use millrace_api::plugin::{
+    Converter, DataError, HeaderConverter, Predicate, TaskError, Transform, Verdict,
+};
 
 use crate::connector_config::ConnectorKeys;
 use crate::plugins::PluginRegistry;
@@ -36,8 +38,16 @@ pub(crate) struct StepError {
 
 impl TransformChain {
     /// Makes the transforms that `transforms` names.
-    pub(crate) fn create(plugins: &PluginRegistry, props: &Props, keys: &ConnectorKeys) -> Result<Self, TaskError> {
-        keys.transforms.iter().map(|alias| step(plugins, props, keys, alias)).collect::<Result<_, _>>().map(Self)
+    pub(crate) fn create(
+        plugins: &PluginRegistry,
+        props: &Props,
+        keys: &ConnectorKeys,
+    ) -> Result<Self, TaskError> {
+        keys.transforms
+            .iter()
+            .map(|alias| step(plugins, props, keys, alias))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Whether there are none.
@@ -47,10 +57,20 @@ impl TransformChain {
 
     /// Applies the transforms from number `from` on. After an error, `from` says which one failed: the ones before it are not applied again.
     #[inline]
-    pub(crate) fn apply(&mut self, record: &mut Record, from: &mut usize) -> Result<Verdict, StepError> {
+    pub(crate) fn apply(
+        &mut self,
+        record: &mut Record,
+        from: &mut usize,
+    ) -> Result<Verdict, StepError> {
         while let Some(step) = self.0.get_mut(*from) {
             if let Some(condition) = &mut step.predicate {
-                let holds = condition.predicate.test(record).map_err(|error| StepError { class: condition.class, error })?;
+                let holds = condition
+                    .predicate
+                    .test(record)
+                    .map_err(|error| StepError {
+                        class: condition.class,
+                        error,
+                    })?;
                 if holds == condition.negate {
                     *from += 1;
                     continue;
@@ -59,7 +79,12 @@ impl TransformChain {
             match step.transform.apply(record) {
                 Ok(Verdict::Keep) => *from += 1,
                 Ok(Verdict::Drop) => return Ok(Verdict::Drop),
-                Err(error) => return Err(StepError { class: step.class, error }),
+                Err(error) => {
+                    return Err(StepError {
+                        class: step.class,
+                        error,
+                    });
+                }
             }
         }
         Ok(Verdict::Keep)
@@ -68,22 +93,39 @@ impl TransformChain {
 
 impl fmt::Debug for TransformChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|step| step.class)).finish()
+        f.debug_list()
+            .entries(self.0.iter().map(|step| step.class))
+            .finish()
     }
 }
 
-fn step(plugins: &PluginRegistry, props: &Props, keys: &ConnectorKeys, alias: &str) -> Result<TransformStep, TaskError> {
+fn step(
+    plugins: &PluginRegistry,
+    props: &Props,
+    keys: &ConnectorKeys,
+    alias: &str,
+) -> Result<TransformStep, TaskError> {
     let mut own = props.with_prefix(&format!("transforms.{alias}."));
     let class = take_class(&mut own, &format!("transforms.{alias}.type"))?;
     own.remove("plugin.version");
-    let negate = own.remove("negate").is_some_and(|text| text.trim().eq_ignore_ascii_case("true"));
-    let predicate = own.remove("predicate").filter(|name| !name.trim().is_empty());
-    let plugin = plugins.find_transform(&class).ok_or_else(|| unknown(&format!("transforms.{alias}.type"), &class))?;
+    let negate = own
+        .remove("negate")
+        .is_some_and(|text| text.trim().eq_ignore_ascii_case("true"));
+    let predicate = own
+        .remove("predicate")
+        .filter(|name| !name.trim().is_empty());
+    let plugin = plugins
+        .find_transform(&class)
+        .ok_or_else(|| unknown(&format!("transforms.{alias}.type"), &class))?;
     let predicate = match predicate {
         None => None,
         Some(name) => Some(condition(plugins, props, keys, alias, name.trim(), negate)?),
     };
-    Ok(TransformStep { class: plugin.info().class, transform: plugin.create(&own)?, predicate })
+    Ok(TransformStep {
+        class: plugin.info().class,
+        transform: plugin.create(&own)?,
+        predicate,
+    })
 }
 
 fn condition(
@@ -97,23 +139,43 @@ fn condition(
     if !keys.predicates.iter().any(|alias| alias == name) {
         return Err(TaskError::config(
             "transforms.predicate",
-            format!("transforms.{transform}.predicate names '{name}', which is not in 'predicates': add it there or name one of [{}]", keys.predicates.join(", ")),
+            format!(
+                "transforms.{transform}.predicate names '{name}', which is not in 'predicates': add it there or name one of [{}]",
+                keys.predicates.join(", ")
+            ),
         ));
     }
     let mut own = props.with_prefix(&format!("predicates.{name}."));
     let class = take_class(&mut own, &format!("predicates.{name}.type"))?;
     own.remove("plugin.version");
-    let plugin = plugins.find_predicate(&class).ok_or_else(|| unknown(&format!("predicates.{name}.type"), &class))?;
-    Ok(PredicateStep { class: plugin.info().class, predicate: plugin.create(&own)?, negate })
+    let plugin = plugins
+        .find_predicate(&class)
+        .ok_or_else(|| unknown(&format!("predicates.{name}.type"), &class))?;
+    Ok(PredicateStep {
+        class: plugin.info().class,
+        predicate: plugin.create(&own)?,
+        negate,
+    })
 }
 
 fn take_class(own: &mut Props, key: &str) -> Result<String, TaskError> {
-    let class = own.remove("type").map(|class| class.trim().to_owned()).filter(|class| !class.is_empty());
-    class.ok_or_else(|| TaskError::config("connector.config", format!("Missing required configuration \"{key}\" which has no default value.")))
+    let class = own
+        .remove("type")
+        .map(|class| class.trim().to_owned())
+        .filter(|class| !class.is_empty());
+    class.ok_or_else(|| {
+        TaskError::config(
+            "connector.config",
+            format!("Missing required configuration \"{key}\" which has no default value."),
+        )
+    })
 }
 
 fn unknown(key: &str, class: &str) -> TaskError {
-    TaskError::config("connector.config", format!("Invalid value {class} for configuration {key}: Class {class} could not be found."))
+    TaskError::config(
+        "connector.config",
+        format!("Invalid value {class} for configuration {key}: Class {class} could not be found."),
+    )
 }
 
 /// The three converters of a task with their Java classes.
@@ -128,15 +190,25 @@ pub(crate) struct Converters {
 
 impl Converters {
     /// Makes them. A converter that the connector names takes the connector's settings only; one that the worker names takes the worker's.
-    pub(crate) fn create(plugins: &PluginRegistry, worker: &WorkerConfig, props: &Props) -> Result<Self, TaskError> {
+    pub(crate) fn create(
+        plugins: &PluginRegistry,
+        worker: &WorkerConfig,
+        props: &Props,
+    ) -> Result<Self, TaskError> {
         let (class, own) = choice(worker, props, "key.converter", &worker.key_converter);
-        let key_plugin = plugins.find_converter(&class).ok_or_else(|| unknown("key.converter", &class))?;
+        let key_plugin = plugins
+            .find_converter(&class)
+            .ok_or_else(|| unknown("key.converter", &class))?;
         let key = key_plugin.create(&own, true)?;
         let (class, own) = choice(worker, props, "value.converter", &worker.value_converter);
-        let value_plugin = plugins.find_converter(&class).ok_or_else(|| unknown("value.converter", &class))?;
+        let value_plugin = plugins
+            .find_converter(&class)
+            .ok_or_else(|| unknown("value.converter", &class))?;
         let value = value_plugin.create(&own, false)?;
         let (class, own) = choice(worker, props, "header.converter", &worker.header_converter);
-        let header_plugin = plugins.find_header_converter(&class).ok_or_else(|| unknown("header.converter", &class))?;
+        let header_plugin = plugins
+            .find_header_converter(&class)
+            .ok_or_else(|| unknown("header.converter", &class))?;
         let header = header_plugin.create(&own)?;
         Ok(Self {
             key,
@@ -151,7 +223,11 @@ impl Converters {
 
 impl fmt::Debug for Converters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Converters({}, {}, {})", self.key_class, self.value_class, self.header_class)
+        write!(
+            f,
+            "Converters({}, {}, {})",
+            self.key_class, self.value_class, self.header_class
+        )
     }
 }
 

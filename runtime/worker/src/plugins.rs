@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use millrace_api::config::{ClientKind, ConfigDef, ConfigPlugin, PluginKind, PluginLookup};
 use millrace_api::plugin::{
-    ConverterPlugin, HeaderConverterPlugin, PluginInfo, PredicatePlugin, SinkConnectorPlugin, SourceConnectorPlugin, TransformPlugin,
+    ConverterPlugin, HeaderConverterPlugin, PluginInfo, PredicatePlugin, SinkConnectorPlugin,
+    SourceConnectorPlugin, TransformPlugin,
 };
 
 use crate::herder::{ConnectorType, HerderError, PluginEntry};
@@ -67,7 +68,9 @@ pub struct PluginRegistry {
 
 impl fmt::Debug for PluginRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.all().map(|(_, info)| info.class)).finish()
+        f.debug_list()
+            .entries(self.all().map(|(_, info)| info.class))
+            .finish()
     }
 }
 
@@ -91,25 +94,29 @@ impl PluginRegistry {
 
     /// Registers a transform.
     pub fn transform(&mut self, plugin: Arc<dyn TransformPlugin>) -> &mut Self {
-        self.transforms.insert(plugin.info().class, Arc::clone(&plugin));
+        self.transforms
+            .insert(plugin.info().class, Arc::clone(&plugin));
         self
     }
 
     /// Registers a predicate.
     pub fn predicate(&mut self, plugin: Arc<dyn PredicatePlugin>) -> &mut Self {
-        self.predicates.insert(plugin.info().class, Arc::clone(&plugin));
+        self.predicates
+            .insert(plugin.info().class, Arc::clone(&plugin));
         self
     }
 
     /// Registers a converter of keys and values.
     pub fn converter(&mut self, plugin: Arc<dyn ConverterPlugin>) -> &mut Self {
-        self.converters.insert(plugin.info().class, Arc::clone(&plugin));
+        self.converters
+            .insert(plugin.info().class, Arc::clone(&plugin));
         self
     }
 
     /// Registers a header converter.
     pub fn header_converter(&mut self, plugin: Arc<dyn HeaderConverterPlugin>) -> &mut Self {
-        self.header_converters.insert(plugin.info().class, Arc::clone(&plugin));
+        self.header_converters
+            .insert(plugin.info().class, Arc::clone(&plugin));
         self
     }
 
@@ -131,7 +138,10 @@ impl PluginRegistry {
                 self.available_connectors()
             ))),
             _ => {
-                let classes: Vec<_> = found.iter().map(|p| description(p.info(), p.kind())).collect();
+                let classes: Vec<_> = found
+                    .iter()
+                    .map(|p| description(p.info(), p.kind()))
+                    .collect();
                 Err(HerderError::internal(format!(
                     "More than one connector matches alias {name}. Please use full package and class name instead. Classes found: {}",
                     classes.join(", ")
@@ -142,29 +152,39 @@ impl PluginRegistry {
 
     /// The transform that `name` denotes.
     pub fn find_transform(&self, name: &str) -> Option<&Arc<dyn TransformPlugin>> {
-        self.transforms.get(self.class_of(PluginKind::Transformation, name)?)
+        self.transforms
+            .get(self.class_of(PluginKind::Transformation, name)?)
     }
 
     /// The predicate that `name` denotes.
     pub fn find_predicate(&self, name: &str) -> Option<&Arc<dyn PredicatePlugin>> {
-        self.predicates.get(self.class_of(PluginKind::Predicate, name)?)
+        self.predicates
+            .get(self.class_of(PluginKind::Predicate, name)?)
     }
 
     /// The converter that `name` denotes.
     pub fn find_converter(&self, name: &str) -> Option<&Arc<dyn ConverterPlugin>> {
-        self.converters.get(self.class_of(PluginKind::Converter, name)?)
+        self.converters
+            .get(self.class_of(PluginKind::Converter, name)?)
     }
 
     /// The header converter that `name` denotes.
     pub fn find_header_converter(&self, name: &str) -> Option<&Arc<dyn HeaderConverterPlugin>> {
-        self.header_converters.get(self.class_of(PluginKind::HeaderConverter, name)?)
+        self.header_converters
+            .get(self.class_of(PluginKind::HeaderConverter, name)?)
     }
 
     /// All plugins as REST lists them: sinks, sources, transformations, predicates, converters, header converters, each by class name.
     pub fn entries(&self, connectors_only: bool) -> Vec<PluginEntry> {
         self.all()
-            .filter(|(kind, _)| !connectors_only || matches!(kind, PluginKind::Sink | PluginKind::Source))
-            .map(|(kind, info)| PluginEntry { class: info.class.to_owned(), kind: kind_name(kind), version: Some(info.version.to_owned()) })
+            .filter(|(kind, _)| {
+                !connectors_only || matches!(kind, PluginKind::Sink | PluginKind::Source)
+            })
+            .map(|(kind, info)| PluginEntry {
+                class: info.class.to_owned(),
+                kind: kind_name(kind),
+                version: Some(info.version.to_owned()),
+            })
             .collect()
     }
 
@@ -178,7 +198,9 @@ impl PluginRegistry {
             PluginKind::Converter,
             PluginKind::HeaderConverter,
         ];
-        kinds.into_iter().find_map(|kind| Some((kind, self.find(kind, name)?)))
+        kinds
+            .into_iter()
+            .find_map(|kind| Some((kind, self.find(kind, name)?)))
     }
 
     fn connectors(&self) -> impl Iterator<Item = ConnectorPlugin> {
@@ -189,24 +211,49 @@ impl PluginRegistry {
     fn all(&self) -> impl Iterator<Item = (PluginKind, &PluginInfo)> {
         let sinks = self.sinks.values().map(|p| (PluginKind::Sink, p.info()));
         sinks
-            .chain(self.sources.values().map(|p| (PluginKind::Source, p.info())))
-            .chain(self.transforms.values().map(|p| (PluginKind::Transformation, p.info())))
-            .chain(self.predicates.values().map(|p| (PluginKind::Predicate, p.info())))
-            .chain(self.converters.values().map(|p| (PluginKind::Converter, p.info())))
-            .chain(self.header_converters.values().map(|p| (PluginKind::HeaderConverter, p.info())))
+            .chain(
+                self.sources
+                    .values()
+                    .map(|p| (PluginKind::Source, p.info())),
+            )
+            .chain(
+                self.transforms
+                    .values()
+                    .map(|p| (PluginKind::Transformation, p.info())),
+            )
+            .chain(
+                self.predicates
+                    .values()
+                    .map(|p| (PluginKind::Predicate, p.info())),
+            )
+            .chain(
+                self.converters
+                    .values()
+                    .map(|p| (PluginKind::Converter, p.info())),
+            )
+            .chain(
+                self.header_converters
+                    .values()
+                    .map(|p| (PluginKind::HeaderConverter, p.info())),
+            )
     }
 
     /// The class of `kind` that `name` denotes: the class itself, or an alias that denotes no other class of any kind.
     fn class_of(&self, kind: PluginKind, name: &str) -> Option<&'static str> {
         let class = self.resolve_class(name)?;
-        self.all().any(|(k, info)| k == kind && info.class == class).then_some(class)
+        self.all()
+            .any(|(k, info)| k == kind && info.class == class)
+            .then_some(class)
     }
 
     fn resolve_class(&self, name: &str) -> Option<&'static str> {
         if let Some((_, info)) = self.all().find(|(_, info)| info.class == name) {
             return Some(info.class);
         }
-        let mut classes = self.all().filter(|(kind, info)| is_named(info.class, suffix(*kind), name)).map(|(_, info)| info.class);
+        let mut classes = self
+            .all()
+            .filter(|(kind, info)| is_named(info.class, suffix(*kind), name))
+            .map(|(_, info)| info.class);
         let first = classes.next()?;
         classes.all(|other| other == first).then_some(first)
     }
@@ -214,22 +261,39 @@ impl PluginRegistry {
 
 impl PluginLookup for PluginRegistry {
     fn find(&self, kind: PluginKind, name: &str) -> Option<ConfigPlugin> {
-        let plugin = |info: &PluginInfo, definition: Arc<ConfigDef>| ConfigPlugin { class: info.class.to_owned(), version: info.version.to_owned(), definition };
+        let plugin = |info: &PluginInfo, definition: Arc<ConfigDef>| ConfigPlugin {
+            class: info.class.to_owned(),
+            version: info.version.to_owned(),
+            definition,
+        };
         match kind {
             PluginKind::Source | PluginKind::Sink => match (kind, self.connector(name).ok()?) {
-                (PluginKind::Source, ConnectorPlugin::Source(p)) => Some(plugin(p.info(), p.config())),
+                (PluginKind::Source, ConnectorPlugin::Source(p)) => {
+                    Some(plugin(p.info(), p.config()))
+                }
                 (PluginKind::Sink, ConnectorPlugin::Sink(p)) => Some(plugin(p.info(), p.config())),
                 _ => None,
             },
-            PluginKind::Transformation => self.find_transform(name).map(|p| plugin(p.info(), p.config())),
-            PluginKind::Predicate => self.find_predicate(name).map(|p| plugin(p.info(), p.config())),
-            PluginKind::Converter => self.find_converter(name).map(|p| plugin(p.info(), p.config())),
-            PluginKind::HeaderConverter => self.find_header_converter(name).map(|p| plugin(p.info(), p.config())),
+            PluginKind::Transformation => self
+                .find_transform(name)
+                .map(|p| plugin(p.info(), p.config())),
+            PluginKind::Predicate => self
+                .find_predicate(name)
+                .map(|p| plugin(p.info(), p.config())),
+            PluginKind::Converter => self
+                .find_converter(name)
+                .map(|p| plugin(p.info(), p.config())),
+            PluginKind::HeaderConverter => self
+                .find_header_converter(name)
+                .map(|p| plugin(p.info(), p.config())),
         }
     }
 
     fn classes(&self, kind: PluginKind) -> Vec<String> {
-        self.all().filter(|(k, _)| *k == kind).map(|(_, info)| info.class.to_owned()).collect()
+        self.all()
+            .filter(|(k, _)| *k == kind)
+            .map(|(_, info)| info.class.to_owned())
+            .collect()
     }
 
     fn resolve(&self, name: &str) -> Option<String> {
@@ -242,7 +306,10 @@ impl PluginLookup for PluginRegistry {
     }
 
     fn available_connectors(&self) -> String {
-        let all: Vec<_> = self.connectors().map(|p| description(p.info(), p.kind())).collect();
+        let all: Vec<_> = self
+            .connectors()
+            .map(|p| description(p.info(), p.kind()))
+            .collect();
         all.join(", ")
     }
 }
@@ -281,13 +348,17 @@ fn suffix(kind: PluginKind) -> &'static str {
 /// Whether `name` is the simple name of `class`, or that cut at the last `suffix` behind its first letter. Of a nested class the simple name is what follows `$`.
 fn is_named(class: &str, suffix: &str, name: &str) -> bool {
     let simple = class.rsplit(['.', '$']).next().unwrap_or(class);
-    simple == name || simple.rfind(suffix).filter(|&at| at > 0).is_some_and(|at| &simple[..at] == name)
+    simple == name
+        || simple
+            .rfind(suffix)
+            .filter(|&at| at > 0)
+            .is_some_and(|at| &simple[..at] == name)
 }
 
 #[cfg(test)]
 mod tests {
     use millrace_api::config::Props;
-    use millrace_api::plugin::{Transform, TaskError};
+    use millrace_api::plugin::{TaskError, Transform};
 
     use super::*;
 
@@ -308,14 +379,23 @@ mod tests {
     fn registry(classes: &[&'static str]) -> PluginRegistry {
         let mut registry = PluginRegistry::new();
         for class in classes {
-            registry.transform(Arc::new(Named(PluginInfo { class, version: "1" })));
+            registry.transform(Arc::new(Named(PluginInfo {
+                class,
+                version: "1",
+            })));
         }
         registry
     }
 
     #[test]
     fn aliases_that_two_classes_share_denote_neither() {
-        let registry = registry(&["a.Cast$Key", "a.Cast$Value", "a.Flatten$Key", "a.RegexRouter", "b.SpecialTransformation"]);
+        let registry = registry(&[
+            "a.Cast$Key",
+            "a.Cast$Value",
+            "a.Flatten$Key",
+            "a.RegexRouter",
+            "b.SpecialTransformation",
+        ]);
         let find = |name| registry.find_transform(name).map(|p| p.info().class);
         assert_eq!(find("a.Cast$Key"), Some("a.Cast$Key"));
         assert_eq!(find("Key"), None);
@@ -324,14 +404,28 @@ mod tests {
         assert_eq!(find("Special"), Some("b.SpecialTransformation"));
         assert_eq!(find("Cast"), None);
         assert_eq!(find(" RegexRouter"), None);
-        assert!(registry.find_predicate("RegexRouter").is_none(), "of another kind");
-        assert_eq!(registry.connector("Nothing").expect_err("unknown").status, 400);
+        assert!(
+            registry.find_predicate("RegexRouter").is_none(),
+            "of another kind"
+        );
+        assert_eq!(
+            registry.connector("Nothing").expect_err("unknown").status,
+            400
+        );
     }
 
     #[test]
     fn short_names_are_cut_at_the_last_suffix() {
-        assert!(is_named("o.a.FileStreamSourceConnector", "Connector", "FileStreamSource"));
-        assert!(is_named("o.a.FileStreamSourceConnector", "Connector", "FileStreamSourceConnector"));
+        assert!(is_named(
+            "o.a.FileStreamSourceConnector",
+            "Connector",
+            "FileStreamSource"
+        ));
+        assert!(is_named(
+            "o.a.FileStreamSourceConnector",
+            "Connector",
+            "FileStreamSourceConnector"
+        ));
         assert!(!is_named("o.a.Connector", "Connector", ""));
         assert!(is_named("o.a.JsonConverter", "Converter", "Json"));
     }

@@ -40,7 +40,10 @@ pub fn parse(text: &str) -> Result<Props, PropertiesError> {
                 None => break,
             }
         }
-        let (key, value) = split(&logical).map_err(|problem| PropertiesError { line: index + 1, problem })?;
+        let (key, value) = split(&logical).map_err(|problem| PropertiesError {
+            line: index + 1,
+            problem,
+        })?;
         props.insert(key, value);
     }
     Ok(props)
@@ -57,7 +60,11 @@ fn natural_lines(text: &str) -> Vec<&str> {
     let mut rest = text;
     while let Some(at) = rest.find(['\n', '\r']) {
         lines.push(&rest[..at]);
-        let end = if rest[at..].starts_with("\r\n") { at + 2 } else { at + 1 };
+        let end = if rest[at..].starts_with("\r\n") {
+            at + 2
+        } else {
+            at + 1
+        };
         rest = &rest[end..];
     }
     lines.push(rest);
@@ -90,7 +97,11 @@ fn split(line: &str) -> Result<(String, String), String> {
 }
 
 /// Appends `c`, or what the escape that it begins stands for.
-fn push_unescaped(c: char, chars: &mut Peekable<Chars<'_>>, out: &mut String) -> Result<(), String> {
+fn push_unescaped(
+    c: char,
+    chars: &mut Peekable<Chars<'_>>,
+    out: &mut String,
+) -> Result<(), String> {
     if c != '\\' {
         out.push(c);
         return Ok(());
@@ -119,17 +130,21 @@ fn unicode(chars: &mut Peekable<Chars<'_>>) -> Result<char, String> {
         if (0xDC00..0xE000).contains(&low) {
             *chars = ahead;
             let code = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
-            return char::from_u32(code).ok_or_else(|| format!("\\u{unit:04x} is half of a character"));
+            return char::from_u32(code)
+                .ok_or_else(|| format!("\\u{unit:04x} is half of a character"));
         }
     }
-    Err(format!("\\u{unit:04x} is half of a character: the other half must follow as \\uXXXX"))
+    Err(format!(
+        "\\u{unit:04x} is half of a character: the other half must follow as \\uXXXX"
+    ))
 }
 
 fn code_unit(chars: &mut Peekable<Chars<'_>>) -> Result<u32, String> {
     let mut unit = 0;
     for _ in 0..4 {
         let digit = chars.next().and_then(|c| c.to_digit(16));
-        unit = unit * 16 + digit.ok_or("malformed \\uXXXX escape: four hexadecimal digits must follow \\u")?;
+        unit = unit * 16
+            + digit.ok_or("malformed \\uXXXX escape: four hexadecimal digits must follow \\u")?;
     }
     Ok(unit)
 }
@@ -141,19 +156,32 @@ mod tests {
     use super::*;
 
     fn pairs(text: &str) -> Vec<(String, String)> {
-        parse(text).expect("parses").iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+        parse(text)
+            .expect("parses")
+            .iter()
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect()
     }
 
     fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
     }
 
     #[test]
     fn the_forms_of_java() {
         let table: &[(&str, &[(&str, &str)])] = &[
-            ("a=1\nb:2\nc 3\n  d  =  4  ", &[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4  ")]),
+            (
+                "a=1\nb:2\nc 3\n  d  =  4  ",
+                &[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4  ")],
+            ),
             ("# x=1\n ! y=2\n\n\t\nz=3", &[("z", "3")]),
-            ("a=1,\\\n   2,\\\r\n   3\nb=4", &[("a", "1,2,3"), ("b", "4")]),
+            (
+                "a=1,\\\n   2,\\\r\n   3\nb=4",
+                &[("a", "1,2,3"), ("b", "4")],
+            ),
             ("a=x\\\\\nb=y", &[("a", "x\\"), ("b", "y")]),
             ("a=x\\\\\\\n  y", &[("a", "x\\y")]),
             ("a\\ b\\=c\\:d=e", &[("a b=c:d", "e")]),
@@ -177,7 +205,10 @@ mod tests {
     fn errors_name_the_line() {
         let error = parse("a=1\n\nb=\\u12").expect_err("malformed");
         assert_eq!(error.line, 3);
-        assert!(error.to_string().contains("four hexadecimal digits"), "{error}");
+        assert!(
+            error.to_string().contains("four hexadecimal digits"),
+            "{error}"
+        );
         assert_eq!(parse("x=1\\\n2\ny=\\ud800").expect_err("half").line, 3);
     }
 
@@ -196,7 +227,9 @@ mod tests {
                 }
                 c => {
                     let mut units = [0; 2];
-                    c.encode_utf16(&mut units).iter().for_each(|u| out.push_str(&format!("\\u{u:04x}")));
+                    c.encode_utf16(&mut units)
+                        .iter()
+                        .for_each(|u| out.push_str(&format!("\\u{u:04x}")));
                 }
             }
         }

@@ -83,21 +83,35 @@ impl TaskStatus {
         clock: Arc<dyn Clock>,
         track_topics: bool,
     ) -> Self {
-        Self { store, id, worker_id, version: version.into(), meter, clock, track_topics }
+        Self {
+            store,
+            id,
+            worker_id,
+            version: version.into(),
+            meter,
+            clock,
+            track_topics,
+        }
     }
 
     /// The task is in this state now.
     pub fn set(&self, state: RunState, trace: Option<String>) {
         self.meter.set_state(state);
-        let status =
-            Status { state, trace, worker_id: self.worker_id.to_string(), generation: 0, version: Some(self.version.to_string()) };
+        let status = Status {
+            state,
+            trace,
+            worker_id: self.worker_id.to_string(),
+            generation: 0,
+            version: Some(self.version.to_string()),
+        };
         self.store.put(StatusKey::task(&self.id), status);
     }
 
     /// The task has used this topic. Call it once per topic, not per record.
     pub fn topic(&self, topic: &str) {
         if self.track_topics {
-            self.store.put_topic(topic, &self.id, self.clock.now_millis());
+            self.store
+                .put_topic(topic, &self.id, self.clock.now_millis());
         }
     }
 }

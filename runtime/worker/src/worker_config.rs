@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use millrace_api::ConnectConfig;
 use millrace_api::config::connector::WorkerDefaults;
-use millrace_api::config::{ConfigErrors, ConnectConfig as _, LetterCase, OverridePolicy, Props, UnknownKey, Validator, unknown_keys};
+use millrace_api::config::{
+    ConfigErrors, ConnectConfig as _, LetterCase, OverridePolicy, Props, UnknownKey, Validator,
+    unknown_keys,
+};
 use millrace_log::{ClientSettings, TableOptions};
 
 /// Keys of a worker. Names and meanings are Kafka Connect's; those that begin with `millrace.` are ours.
@@ -20,7 +23,11 @@ pub struct WorkerKeys {
     #[config(name = "value.converter", required, importance = "high")]
     pub value_converter: String,
     /// Converter for the headers of records. Settings for it begin with `header.converter.`.
-    #[config(name = "header.converter", default = "org.apache.kafka.connect.storage.SimpleHeaderConverter", importance = "low")]
+    #[config(
+        name = "header.converter",
+        default = "org.apache.kafka.connect.storage.SimpleHeaderConverter",
+        importance = "low"
+    )]
     pub header_converter: String,
     /// Addresses on which the REST API listens, as `http://host:port`, separated by commas. An empty host means all interfaces, port 0 any free port.
     #[config(name = "listeners", default = "http://127.0.0.1:8083", importance = "low", validate = Validator::non_empty_list())]
@@ -59,13 +66,28 @@ pub struct WorkerKeys {
     #[config(name = "status.storage.replication.factor", default = -1, importance = "low")]
     pub status_replication: i16,
     /// Time that all tasks being stopped have together, in milliseconds. Tasks that need longer are abandoned.
-    #[config(name = "task.shutdown.graceful.timeout.ms", default = 5000, millis, importance = "low")]
+    #[config(
+        name = "task.shutdown.graceful.timeout.ms",
+        default = 5000,
+        millis,
+        importance = "low"
+    )]
     pub shutdown_timeout: Duration,
     /// How often the offsets of sources and the positions of sinks are stored, in milliseconds.
-    #[config(name = "offset.flush.interval.ms", default = 60000, millis, importance = "low")]
+    #[config(
+        name = "offset.flush.interval.ms",
+        default = 60000,
+        millis,
+        importance = "low"
+    )]
     pub flush_interval: Duration,
     /// How long storing offsets may take, in milliseconds, before it is given up and tried again at the next interval.
-    #[config(name = "offset.flush.timeout.ms", default = 5000, millis, importance = "low")]
+    #[config(
+        name = "offset.flush.timeout.ms",
+        default = 5000,
+        millis,
+        importance = "low"
+    )]
     pub flush_timeout: Duration,
     /// Whether source connectors may have topics created by their `topic.creation.*` keys.
     #[config(name = "topic.creation.enable", default = true, importance = "low")]
@@ -74,7 +96,11 @@ pub struct WorkerKeys {
     #[config(name = "topic.tracking.enable", default = true, importance = "low")]
     pub topic_tracking: bool,
     /// Whether a user may have these topics forgotten.
-    #[config(name = "topic.tracking.allow.reset", default = true, importance = "low")]
+    #[config(
+        name = "topic.tracking.allow.reset",
+        default = true,
+        importance = "low"
+    )]
     pub topic_tracking_reset: bool,
     /// Which client settings connectors may override: `All`, `None`, `Principal` or `Allowlist`.
     #[config(
@@ -85,7 +111,11 @@ pub struct WorkerKeys {
     )]
     pub override_policy: String,
     /// With the policy `Allowlist`: the client settings that connectors may override.
-    #[config(name = "connector.client.config.override.allowlist", default = "", importance = "medium")]
+    #[config(
+        name = "connector.client.config.override.allowlist",
+        default = "",
+        importance = "medium"
+    )]
     pub override_allowlist: Vec<String>,
     /// Most records of one source task that are sent and not yet acknowledged. A task at this limit is not polled.
     #[config(name = "millrace.source.max.in.flight.records", default = 65536, importance = "low", validate = Validator::at_least(1))]
@@ -94,7 +124,12 @@ pub struct WorkerKeys {
     #[config(name = "millrace.source.max.in.flight.bytes", default = 16777216, importance = "low", validate = Validator::at_least(1))]
     pub max_in_flight_bytes: i32,
     /// Longest time that a record waits for others to share its transaction, in milliseconds, where records and offsets are committed together.
-    #[config(name = "millrace.source.commit.linger.ms", default = 5, millis, importance = "low")]
+    #[config(
+        name = "millrace.source.commit.linger.ms",
+        default = 5,
+        millis,
+        importance = "low"
+    )]
     pub commit_linger: Duration,
 }
 
@@ -134,9 +169,15 @@ const READ_ELSEWHERE: &[&str] = &[
 const WITHOUT_MEANING: &[(&str, &str)] = &[
     ("plugin.path", "plugins are part of the binary"),
     ("plugin.discovery", "plugins are part of the binary"),
-    ("offset.storage.file.filename", "a standalone worker keeps offsets in the log, under offset.storage.topic"),
+    (
+        "offset.storage.file.filename",
+        "a standalone worker keeps offsets in the log, under offset.storage.topic",
+    ),
     ("internal.key.converter", "internal topics are always JSON"),
-    ("internal.value.converter", "internal topics are always JSON"),
+    (
+        "internal.value.converter",
+        "internal topics are always JSON",
+    ),
     ("metric.reporters", "metrics are served at /metrics"),
     ("metrics.sample.window.ms", "windows are of 30 s"),
     ("metrics.num.samples", "there are two windows"),
@@ -175,8 +216,17 @@ impl WorkerConfig {
         let mut foreign: Vec<&str> = READ_ELSEWHERE.to_vec();
         foreign.extend(WITHOUT_MEANING.iter().map(|(key, _)| *key));
         let unknown = unknown_keys(&[WorkerKeys::definition()], &foreign, &self.props);
-        let pointless = WITHOUT_MEANING.iter().filter(|(key, _)| self.props.contains_key(key));
-        unknown.iter().map(UnknownKey::to_string).chain(pointless.map(|(key, why)| format!("The configuration '{key}' has no effect: {why}."))).collect()
+        let pointless = WITHOUT_MEANING
+            .iter()
+            .filter(|(key, _)| self.props.contains_key(key));
+        unknown
+            .iter()
+            .map(UnknownKey::to_string)
+            .chain(
+                pointless
+                    .map(|(key, why)| format!("The configuration '{key}' has no effect: {why}.")),
+            )
+            .collect()
     }
 
     /// Settings given under a prefix, for a client.
@@ -208,23 +258,58 @@ impl WorkerConfig {
 
     /// The config topic.
     pub(crate) fn config_table(&self) -> TableOptions {
-        self.table("config", &self.config_topic, 1, self.config_replication, "config.storage.topic", "connector configurations")
+        self.table(
+            "config",
+            &self.config_topic,
+            1,
+            self.config_replication,
+            "config.storage.topic",
+            "connector configurations",
+        )
     }
 
     /// The offset topic.
     pub(crate) fn offset_table(&self) -> TableOptions {
         let (partitions, replication) = (self.offset_partitions, self.offset_replication);
-        self.table("offset", &self.offset_topic, partitions, replication, "offset.storage.topic", "source connector offsets")
+        self.table(
+            "offset",
+            &self.offset_topic,
+            partitions,
+            replication,
+            "offset.storage.topic",
+            "source connector offsets",
+        )
     }
 
     /// The status topic.
     pub(crate) fn status_table(&self) -> TableOptions {
         let (partitions, replication) = (self.status_partitions, self.status_replication);
-        self.table("status", &self.status_topic, partitions, replication, "status.storage.topic", "connector and task statuses")
+        self.table(
+            "status",
+            &self.status_topic,
+            partitions,
+            replication,
+            "status.storage.topic",
+            "connector and task statuses",
+        )
     }
 
-    fn table(&self, what: &str, topic: &str, partitions: i32, replication: i16, named_by: &'static str, purpose: &'static str) -> TableOptions {
-        let own = ["topic", "partitions", "replication.factor", "cleanup.policy", "file.filename"];
+    fn table(
+        &self,
+        what: &str,
+        topic: &str,
+        partitions: i32,
+        replication: i16,
+        named_by: &'static str,
+        purpose: &'static str,
+    ) -> TableOptions {
+        let own = [
+            "topic",
+            "partitions",
+            "replication.factor",
+            "cleanup.policy",
+            "file.filename",
+        ];
         let prefix = format!("{what}.storage.");
         let mut topic_settings = self.client_settings(&prefix);
         topic_settings.retain(|(key, _)| !own.contains(&key.as_str()));
@@ -243,7 +328,10 @@ impl WorkerConfig {
 
 /// Properties as client settings.
 pub(crate) fn settings(props: &Props) -> ClientSettings {
-    props.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    props
+        .iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -260,14 +348,27 @@ mod tests {
     fn a_worker_listens_on_loopback_unless_told_otherwise() {
         let config = WorkerConfig::parse(minimal(&[])).expect("parses");
         assert_eq!(config.listeners, ["http://127.0.0.1:8083"]);
-        assert_eq!((config.config_topic.as_str(), config.offset_topic.as_str(), config.status_topic.as_str()), ("connect-configs", "connect-offsets", "connect-status"));
+        assert_eq!(
+            (
+                config.config_topic.as_str(),
+                config.offset_topic.as_str(),
+                config.status_topic.as_str()
+            ),
+            ("connect-configs", "connect-offsets", "connect-status")
+        );
         assert_eq!(config.flush_interval, Duration::from_secs(60));
     }
 
     #[test]
     fn all_errors_are_named_at_once() {
-        let errors = WorkerConfig::parse(Props::from_iter([("offset.flush.interval.ms", "soon")])).expect_err("refused").to_string();
-        for key in ["key.converter", "value.converter", "offset.flush.interval.ms"] {
+        let errors = WorkerConfig::parse(Props::from_iter([("offset.flush.interval.ms", "soon")]))
+            .expect_err("refused")
+            .to_string();
+        for key in [
+            "key.converter",
+            "value.converter",
+            "offset.flush.interval.ms",
+        ] {
             assert!(errors.contains(key), "{key} in {errors}");
         }
     }
@@ -282,15 +383,30 @@ mod tests {
         ]));
         let warnings = config.expect("parses").warnings();
         assert_eq!(warnings.len(), 2, "{warnings:?}");
-        assert!(warnings[0].contains("Did you mean 'offset.flush.interval.ms'?"), "{warnings:?}");
-        assert!(warnings[1].contains("plugins are part of the binary"), "{warnings:?}");
+        assert!(
+            warnings[0].contains("Did you mean 'offset.flush.interval.ms'?"),
+            "{warnings:?}"
+        );
+        assert!(
+            warnings[1].contains("plugins are part of the binary"),
+            "{warnings:?}"
+        );
     }
 
     #[test]
     fn storage_topics_take_their_settings_along() {
-        let config = WorkerConfig::parse(minimal(&[("offset.storage.segment.bytes", "1000"), ("offset.storage.cleanup.policy", "delete")]));
+        let config = WorkerConfig::parse(minimal(&[
+            ("offset.storage.segment.bytes", "1000"),
+            ("offset.storage.cleanup.policy", "delete"),
+        ]));
         let table = config.expect("parses").offset_table();
-        assert_eq!(table.topic_settings, [("segment.bytes".to_owned(), "1000".to_owned())]);
-        assert_eq!((table.partitions, table.named_by), (25, "offset.storage.topic"));
+        assert_eq!(
+            table.topic_settings,
+            [("segment.bytes".to_owned(), "1000".to_owned())]
+        );
+        assert_eq!(
+            (table.partitions, table.named_by),
+            (25, "offset.storage.topic")
+        );
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use millrace_testkit::{Kafka, Postgres, Worker, WorkerOptions};
 
 use crate::figures::{Figures, Must};
-use crate::processes::{Run, run, wait_counter};
+use crate::processes::{Run, run, start_worker, wait_counter};
 use crate::table::BenchTable;
 
 const WRITTEN: &str = "kafka_connect_source_task_source_record_write_total";
@@ -28,7 +28,7 @@ pub(crate) async fn pg_recvlogical(postgres: &Postgres, table: &BenchTable) -> R
 }
 
 pub(crate) async fn into_null(postgres: &Postgres, table: &BenchTable, floor: Run, figures: &mut Figures) -> Result<()> {
-    let worker = Worker::start(WorkerOptions::on_null_log()).await?;
+    let worker = start_worker(WorkerOptions::on_null_log()).await?;
     let run = drain(&worker, postgres, table, "nowhere").await?;
     println!("into nothing: {}", run.text);
     figures.add("draining 200 B changes through envelope and JSON into nothing ÷ pg_recvlogical", floor.wall / run.wall, "", Must::AtLeast(0.9));
@@ -37,7 +37,7 @@ pub(crate) async fn into_null(postgres: &Postgres, table: &BenchTable, floor: Ru
 }
 
 pub(crate) async fn into_kafka(postgres: &Postgres, table: &BenchTable, kafka: &Kafka, floor: Run, figures: &mut Figures) -> Result<()> {
-    let worker = Worker::start(WorkerOptions::on_kafka(&kafka.bootstrap())).await?;
+    let worker = start_worker(WorkerOptions::on_kafka(&kafka.bootstrap())).await?;
     let broker = kafka.usage().await?;
     let run = drain(&worker, postgres, table, "kafka").await?;
     let broker = (kafka.usage().await? - broker).cpu_seconds;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use millrace_testkit::Worker;
+use millrace_testkit::{Worker, WorkerOptions};
 use tokio::process::Command;
 
 /// Wall and CPU seconds of a command that runs to its end.
@@ -51,4 +51,10 @@ pub(crate) async fn wait_counter(worker: &Worker, metric: &str, connector: &str,
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Starts a worker with the settings that every part of the bench has.
+pub(crate) async fn start_worker(options: WorkerOptions) -> Result<Worker> {
+    let json = "org.apache.kafka.connect.json.JsonConverter";
+    Worker::start(options.set("key.converter", json).set("value.converter", json)).await
 }

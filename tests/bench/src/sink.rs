@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use millrace_kafka::{KafkaLog, KafkaOptions};
 use millrace_log::{Log, NewTopic, ProducerOptions, RecordBatch};
-use millrace_testkit::{Kafka, Postgres, Worker, WorkerOptions};
+use millrace_testkit::{Kafka, Postgres, WorkerOptions};
 use serde_json::json;
 
 use crate::figures::{Figures, Must};
-use crate::processes::wait_counter;
+use crate::processes::{start_worker, wait_counter};
 
 const TOPIC: &str = "order_lines";
 const KEY_SCHEMA: &str = r#"{"type":"struct","fields":[{"type":"int64","optional":false,"field":"id"}],"optional":false,"name":"Key"}"#;
@@ -20,7 +20,7 @@ pub(crate) async fn measure(kafka: &Kafka, rows: u64, figures: &mut Figures) -> 
     fill(kafka, rows).await?;
     let postgres = Postgres::start().await?;
     let database = postgres.create_database("sink").await?;
-    let worker = Worker::start(WorkerOptions::on_kafka(&kafka.bootstrap())).await?;
+    let worker = start_worker(WorkerOptions::on_kafka(&kafka.bootstrap())).await?;
     let (before, server) = (worker.cpu_seconds()?, postgres.usage()?);
     let started = Instant::now();
     worker

@@ -3,16 +3,17 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use millrace_testkit::{Worker, WorkerOptions};
+use millrace_testkit::WorkerOptions;
 
 use crate::figures::{Figures, Must};
+use crate::processes::start_worker;
 
 pub(crate) async fn measure(figures: &mut Figures) -> Result<()> {
     let mut best = Duration::MAX;
     for _ in 0..5 {
         let dir = tempfile::tempdir()?;
         let started = Instant::now();
-        let worker = Worker::start(WorkerOptions::on_embedded_log(&dir.path().join("log"))).await?;
+        let worker = start_worker(WorkerOptions::on_embedded_log(&dir.path().join("log"))).await?;
         best = best.min(started.elapsed());
         drop(worker);
     }

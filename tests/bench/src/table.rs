@@ -17,15 +17,16 @@ impl BenchTable {
     pub(crate) async fn fill(postgres: &Postgres, rows: u64) -> Result<Self> {
         let database = postgres.create_database("bench").await?;
         let client = database.connect().await?;
-        client
-            .batch_execute(
-                "CREATE TABLE bench (id bigint PRIMARY KEY, customer integer NOT NULL, amount integer, placed timestamp(3) NOT NULL, note text NOT NULL);
-                 CREATE PUBLICATION bench FOR TABLE bench;
-                 SELECT pg_create_logical_replication_slot('floor', 'pgoutput');
-                 SELECT pg_copy_logical_replication_slot('floor', 'nowhere');
-                 SELECT pg_copy_logical_replication_slot('floor', 'kafka');",
-            )
-            .await?;
+        // One by one: a slot cannot be made in a transaction that has written.
+        for statement in [
+            "CREATE TABLE bench (id bigint PRIMARY KEY, customer integer NOT NULL, amount integer, placed timestamp(3) NOT NULL, note text NOT NULL)",
+            "CREATE PUBLICATION bench FOR TABLE bench",
+            "SELECT pg_create_logical_replication_slot('floor', 'pgoutput')",
+            "SELECT pg_copy_logical_replication_slot('floor', 'nowhere')",
+            "SELECT pg_copy_logical_replication_slot('floor', 'kafka')",
+        ] {
+            client.batch_execute(statement).await?;
+        }
         let insert = client
             .prepare(
                 "INSERT INTO bench SELECT i, i % 10007, CASE WHEN i % 7 <> 0 THEN (i * 37) % 100000 END, timestamp '2026-01-01' + i * interval '1 second', \
@@ -38,7 +39,8 @@ impl BenchTable {
             client.execute(&insert, &[&next, &last]).await?;
             next = last + 1;
         }
-        client.batch_execute("VACUUM ANALYZE bench; CHECKPOINT").await?;
+        client.batch_execute("VACUUM ANALYZE bench").await?;
+        client.batch_execute("CHECKPOINT").await?;
         let end_lsn: String = client.query_one("SELECT pg_current_wal_lsn()::text", &[]).await?.get(0);
         Ok(Self { database, rows, end_lsn })
     }

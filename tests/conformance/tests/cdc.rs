@@ -74,10 +74,10 @@ async fn change_events_equal_debeziums() -> Result<()> {
             .filter(|case| matches!(case.verdict, Verdict::Out(_)))
             .count(),
     );
-    if !different.is_empty() {
-        if let Some(out) = &out {
-            fs::write(out.join("worker.log"), servers.worker_log()?)?;
-        }
+    if !different.is_empty()
+        && let Some(out) = &out
+    {
+        fs::write(out.join("worker.log"), servers.worker_log()?)?;
     }
     // Not while panicking: the worker would show its log, which is of all scenarios.
     drop(servers);

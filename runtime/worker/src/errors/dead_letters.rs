@@ -2,7 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_api::plugin::{DataError, TaskError, TaskId};
-use millrace_log::{Delivery, Log, LogError, NewTopic, Producer, ProducerOptions, RecordBatch, TopicIndex};
+use millrace_log::{
+    Delivery, Log, LogError, NewTopic, Producer, ProducerOptions, RecordBatch, TopicIndex,
+};
 
 use super::{ErrorHandler, Place, data_trace};
 
@@ -71,10 +73,25 @@ impl DeadLetters {
         producer: ProducerOptions,
     ) -> Result<Self, TaskError> {
         let failed = |error: LogError| {
-            TaskError::fatal("dlq.topic", format!("Could not initialize dead letter queue with topic={topic}")).with_source(error)
+            TaskError::fatal(
+                "dlq.topic",
+                format!("Could not initialize dead letter queue with topic={topic}"),
+            )
+            .with_source(error)
         };
-        if log.admin().describe_topic(topic).await.map_err(failed)?.is_none() {
-            let new = NewTopic { name: topic.to_owned(), partitions: 1, replication_factor, settings: Vec::new() };
+        if log
+            .admin()
+            .describe_topic(topic)
+            .await
+            .map_err(failed)?
+            .is_none()
+        {
+            let new = NewTopic {
+                name: topic.to_owned(),
+                partitions: 1,
+                replication_factor,
+                settings: Vec::new(),
+            };
             match log.admin().create_topic(&new).await {
                 Ok(()) | Err(LogError::TopicExists(_)) => {}
                 Err(error) => return Err(failed(error)),
@@ -88,15 +105,34 @@ impl DeadLetters {
             connector: Arc::clone(&task.connector),
             task: task.task.to_string(),
         });
-        Ok(Self { topic: topic.to_owned(), index, producer, batch, must: Vec::new(), context, deliveries: Vec::new(), sent: 0 })
+        Ok(Self {
+            topic: topic.to_owned(),
+            index,
+            producer,
+            batch,
+            must: Vec::new(),
+            context,
+            deliveries: Vec::new(),
+            sent: 0,
+        })
     }
 
     /// Adds a record; [`flush`](Self::flush) writes it. `must`: the task asked for it, and fails when it cannot be written.
-    pub fn add(&mut self, record: &OriginalRecord<'_>, error: &DataError, place: Place<'_>, must: bool) {
+    pub fn add(
+        &mut self,
+        record: &OriginalRecord<'_>,
+        error: &DataError,
+        place: Place<'_>,
+        must: bool,
+    ) {
         let batch = &mut self.batch;
-        batch.begin().extend_from_slice(record.key.unwrap_or_default());
+        batch
+            .begin()
+            .extend_from_slice(record.key.unwrap_or_default());
         batch.end_key(record.key.is_some());
-        batch.arena().extend_from_slice(record.value.unwrap_or_default());
+        batch
+            .arena()
+            .extend_from_slice(record.value.unwrap_or_default());
         batch.end_value(record.value.is_some());
         for (name, value) in &record.headers {
             batch.header(name, *value);
@@ -138,7 +174,9 @@ impl DeadLetters {
             match self.producer.send(&self.batch, from) {
                 Ok(0) => self.producer.wait(Duration::from_millis(100)).await,
                 Ok(taken) => from += taken,
-                Err(error) if error.is_retriable() => tokio::time::sleep(Duration::from_millis(100)).await,
+                Err(error) if error.is_retriable() => {
+                    tokio::time::sleep(Duration::from_millis(100)).await
+                }
                 Err(error) => {
                     // The producer takes no more: all that is left is lost.
                     for at in from..self.batch.len() {
@@ -158,7 +196,12 @@ impl DeadLetters {
                 open -= 1;
                 match delivery.result {
                     Ok(_) => handler.dead_letter(true),
-                    Err(error) => self.lost((delivery.sequence - base) as usize, &error, handler, &mut failure),
+                    Err(error) => self.lost(
+                        (delivery.sequence - base) as usize,
+                        &error,
+                        handler,
+                        &mut failure,
+                    ),
                 }
             }
             self.deliveries = deliveries;
@@ -169,12 +212,25 @@ impl DeadLetters {
         failure.map_or(Ok(()), Err)
     }
 
-    fn lost(&self, at: usize, error: &LogError, handler: &ErrorHandler, failure: &mut Option<TaskError>) {
+    fn lost(
+        &self,
+        at: usize,
+        error: &LogError,
+        handler: &ErrorHandler,
+        failure: &mut Option<TaskError>,
+    ) {
         handler.dead_letter(false);
         tracing::error!(topic = self.topic, %error, "could not write a record to the dead letter queue");
         if self.must.get(at).copied().unwrap_or(true) {
             failure.get_or_insert_with(|| {
-                TaskError::fatal("dlq.write", format!("Could not produce message to dead letter queue. topic={}", self.topic)).with_source(error.clone())
+                TaskError::fatal(
+                    "dlq.write",
+                    format!(
+                        "Could not produce message to dead letter queue. topic={}",
+                        self.topic
+                    ),
+                )
+                .with_source(error.clone())
             });
         }
     }

@@ -67,8 +67,18 @@ pub struct ErrorHandler {
 
 impl ErrorHandler {
     /// For one task.
-    pub fn new(policy: ErrorPolicy, task: TaskId, meter: Arc<TaskMeter>, clock: Arc<dyn Clock>) -> Self {
-        Self { policy, task, meter, clock }
+    pub fn new(
+        policy: ErrorPolicy,
+        task: TaskId,
+        meter: Arc<TaskMeter>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            policy,
+            task,
+            meter,
+            clock,
+        }
     }
 
     /// The policy.
@@ -86,7 +96,10 @@ impl ErrorHandler {
         let now = Instant::now();
         let since = *attempts.since.get_or_insert(now);
         if error.retriable {
-            let left = self.policy.retry_timeout.map(|timeout| timeout.saturating_sub(now.duration_since(since)));
+            let left = self
+                .policy
+                .retry_timeout
+                .map(|timeout| timeout.saturating_sub(now.duration_since(since)));
             if left.is_none_or(|left| !left.is_zero()) {
                 attempts.count += 1;
                 counters.retries.fetch_add(1, Ordering::Relaxed);
@@ -94,7 +107,9 @@ impl ErrorHandler {
                 return Outcome::Retry(left.map_or(delay, |left| delay.min(left)));
             }
         }
-        counters.last.store(self.clock.now_millis(), Ordering::Relaxed);
+        counters
+            .last
+            .store(self.clock.now_millis(), Ordering::Relaxed);
         counters.errors.fetch_add(1, Ordering::Relaxed);
         if self.policy.tolerate_all {
             counters.skipped.fetch_add(1, Ordering::Relaxed);
@@ -105,7 +120,8 @@ impl ErrorHandler {
     }
 
     fn delay(&self, attempt: u32) -> Duration {
-        let delay = Duration::from_millis(300).saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX));
+        let delay = Duration::from_millis(300)
+            .saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX));
         if delay <= self.policy.retry_delay_max {
             return delay;
         }
@@ -119,8 +135,12 @@ impl ErrorHandler {
             return;
         }
         self.meter.errors.logged.fetch_add(1, Ordering::Relaxed);
-        let mut text =
-            format!("Error encountered in task {}. Executing stage '{}' with class '{}'", self.task, place.stage.name(), place.class);
+        let mut text = format!(
+            "Error encountered in task {}. Executing stage '{}' with class '{}'",
+            self.task,
+            place.stage.name(),
+            place.class
+        );
         if self.policy.log_messages {
             text.push_str(", where ");
             text.push_str(&record());
@@ -140,14 +160,16 @@ impl ErrorHandler {
 
     /// The error that fails a task whose record is not tolerated.
     pub fn tolerance_exceeded(error: DataError) -> TaskError {
-        TaskError::fatal("errors.tolerance", "Tolerance exceeded in error handler").with_source(error)
+        TaskError::fatal("errors.tolerance", "Tolerance exceeded in error handler")
+            .with_source(error)
     }
 }
 
 /// `class: message`, then one `Caused by:` line per cause: the trace of a record's error as the dead letter queue carries it.
 pub(crate) fn data_trace(error: &DataError) -> String {
     let mut text = format!("{}: {}", error.java_class, error.message);
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source.as_deref().map(|e| e as _);
+    let mut cause: Option<&(dyn std::error::Error + 'static)> =
+        error.source.as_deref().map(|e| e as _);
     while let Some(inner) = cause {
         text.push_str(&format!("\nCaused by: {inner}"));
         cause = inner.source();
@@ -169,8 +191,16 @@ mod tests {
             log: false,
             log_messages: false,
         };
-        let id = TaskId { connector: "c".into(), task: 0 };
-        ErrorHandler::new(policy, id, TaskMeter::detached(ConnectorType::Source), Arc::new(SystemClock))
+        let id = TaskId {
+            connector: "c".into(),
+            task: 0,
+        };
+        ErrorHandler::new(
+            policy,
+            id,
+            TaskMeter::detached(ConnectorType::Source),
+            Arc::new(SystemClock),
+        )
     }
 
     #[tokio::test(start_paused = true)]
@@ -191,17 +221,38 @@ mod tests {
         }
         assert_eq!(pauses, [300, 600, 100]);
         let counters = &handler.meter.errors;
-        let counts = [&counters.failures, &counters.retries, &counters.errors, &counters.skipped].map(|c| c.load(Ordering::Relaxed));
+        let counts = [
+            &counters.failures,
+            &counters.retries,
+            &counters.errors,
+            &counters.skipped,
+        ]
+        .map(|c| c.load(Ordering::Relaxed));
         assert_eq!(counts, [4, 3, 1, 1]);
     }
 
     #[test]
     fn tolerance_decides_what_cannot_be_retried() {
         let fatal = DataError::new("x");
-        assert!(matches!(handler(None, 1, false).failed(&fatal, &mut Attempts::default()), Outcome::Fail));
-        assert!(matches!(handler(None, 1, true).failed(&fatal, &mut Attempts::default()), Outcome::Skip));
+        assert!(matches!(
+            handler(None, 1, false).failed(&fatal, &mut Attempts::default()),
+            Outcome::Fail
+        ));
+        assert!(matches!(
+            handler(None, 1, true).failed(&fatal, &mut Attempts::default()),
+            Outcome::Skip
+        ));
         let retriable = DataError::new("x").retriable();
-        assert!(matches!(handler(Some(0), 1, false).failed(&retriable, &mut Attempts::default()), Outcome::Fail), "nothing is lost in silence");
-        assert!(matches!(handler(None, 1, false).failed(&retriable, &mut Attempts::default()), Outcome::Retry(_)));
+        assert!(
+            matches!(
+                handler(Some(0), 1, false).failed(&retriable, &mut Attempts::default()),
+                Outcome::Fail
+            ),
+            "nothing is lost in silence"
+        );
+        assert!(matches!(
+            handler(None, 1, false).failed(&retriable, &mut Attempts::default()),
+            Outcome::Retry(_)
+        ));
     }
 }

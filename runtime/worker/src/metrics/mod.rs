@@ -43,7 +43,12 @@ struct Starts {
 
 impl Starts {
     fn record(&self, success: bool) {
-        if success { &self.success } else { &self.failure }.fetch_add(1, Ordering::Relaxed);
+        if success {
+            &self.success
+        } else {
+            &self.failure
+        }
+        .fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -100,14 +105,23 @@ impl Metrics {
         for (name, facts) in &*lock(&self.connectors) {
             let mut fact = |attribute: &str, value: &str| {
                 let name_of = format!("kafka_connect_connector_{attribute}");
-                out.sample(Kind::Gauge, &name_of, "A fact about the connector, in the label; always 1.", &[("connector", name), (attribute, value)], 1.0);
+                out.sample(
+                    Kind::Gauge,
+                    &name_of,
+                    "A fact about the connector, in the label; always 1.",
+                    &[("connector", name), (attribute, value)],
+                    1.0,
+                );
             };
             fact("connector_class", &facts.class);
             fact("connector_type", facts.kind.name());
             fact("connector_version", &facts.version);
             fact("status", facts.state.metric_name());
         }
-        let tasks: Vec<_> = lock(&self.tasks).iter().map(|(id, meter)| (id.clone(), Arc::clone(meter))).collect();
+        let tasks: Vec<_> = lock(&self.tasks)
+            .iter()
+            .map(|(id, meter)| (id.clone(), Arc::clone(meter)))
+            .collect();
         let mut states: BTreeMap<&str, BTreeMap<&str, u32>> = BTreeMap::new();
         for (id, meter) in &tasks {
             meter.render(id, &mut out);
@@ -116,33 +130,104 @@ impl Metrics {
             *counts.entry(meter.state().metric_name()).or_default() += 1;
         }
         for (connector, counts) in states {
-            for state in ["total", "running", "paused", "failed", "unassigned", "destroyed", "restarting"] {
+            for state in [
+                "total",
+                "running",
+                "paused",
+                "failed",
+                "unassigned",
+                "destroyed",
+                "restarting",
+            ] {
                 let count = counts.get(state).copied().unwrap_or(0);
                 let name = format!("kafka_connect_worker_connector_{state}_task_count");
-                out.sample(Kind::Gauge, &name, "Tasks of the connector on this worker, by state.", &[("connector", connector)], count.into());
+                out.sample(
+                    Kind::Gauge,
+                    &name,
+                    "Tasks of the connector on this worker, by state.",
+                    &[("connector", connector)],
+                    count.into(),
+                );
             }
         }
         out.render()
     }
 
     fn render_worker(&self, out: &mut Exposition) {
-        out.sample(Kind::Gauge, "kafka_connect_worker_connector_count", "Connectors on this worker.", &[], lock(&self.connectors).len() as f64);
-        out.sample(Kind::Gauge, "kafka_connect_worker_task_count", "Tasks on this worker.", &[], lock(&self.tasks).len() as f64);
-        for (what, starts) in [("connector", &self.connector_starts), ("task", &self.task_starts)] {
+        out.sample(
+            Kind::Gauge,
+            "kafka_connect_worker_connector_count",
+            "Connectors on this worker.",
+            &[],
+            lock(&self.connectors).len() as f64,
+        );
+        out.sample(
+            Kind::Gauge,
+            "kafka_connect_worker_task_count",
+            "Tasks on this worker.",
+            &[],
+            lock(&self.tasks).len() as f64,
+        );
+        for (what, starts) in [
+            ("connector", &self.connector_starts),
+            ("task", &self.task_starts),
+        ] {
             let success = starts.success.load(Ordering::Relaxed) as f64;
             let failure = starts.failure.load(Ordering::Relaxed) as f64;
             let total = success + failure;
             let share = |part: f64| if total > 0.0 { part / total } else { 0.0 };
             let name = |attribute: &str| format!("kafka_connect_worker_{what}_startup_{attribute}");
-            out.sample(Kind::Counter, &name("attempts_total"), "Starts.", &[], total);
-            out.sample(Kind::Counter, &name("success_total"), "Starts that succeeded.", &[], success);
-            out.sample(Kind::Counter, &name("failure_total"), "Starts that failed.", &[], failure);
-            out.sample(Kind::Gauge, &name("success_percentage"), "Share of starts that succeeded, 0 to 1.", &[], share(success));
-            out.sample(Kind::Gauge, &name("failure_percentage"), "Share of starts that failed, 0 to 1.", &[], share(failure));
+            out.sample(
+                Kind::Counter,
+                &name("attempts_total"),
+                "Starts.",
+                &[],
+                total,
+            );
+            out.sample(
+                Kind::Counter,
+                &name("success_total"),
+                "Starts that succeeded.",
+                &[],
+                success,
+            );
+            out.sample(
+                Kind::Counter,
+                &name("failure_total"),
+                "Starts that failed.",
+                &[],
+                failure,
+            );
+            out.sample(
+                Kind::Gauge,
+                &name("success_percentage"),
+                "Share of starts that succeeded, 0 to 1.",
+                &[],
+                share(success),
+            );
+            out.sample(
+                Kind::Gauge,
+                &name("failure_percentage"),
+                "Share of starts that failed, 0 to 1.",
+                &[],
+                share(failure),
+            );
         }
         if let Some((cpu, resident)) = process::usage() {
-            out.sample(Kind::Counter, "process_cpu_seconds_total", "CPU time of this process in seconds.", &[], cpu);
-            out.sample(Kind::Gauge, "process_resident_memory_bytes", "Resident memory of this process in bytes.", &[], resident);
+            out.sample(
+                Kind::Counter,
+                "process_cpu_seconds_total",
+                "CPU time of this process in seconds.",
+                &[],
+                cpu,
+            );
+            out.sample(
+                Kind::Gauge,
+                "process_resident_memory_bytes",
+                "Resident memory of this process in bytes.",
+                &[],
+                resident,
+            );
         }
     }
 }
@@ -158,14 +243,24 @@ mod tests {
         let metrics = Metrics::default();
         metrics.connector(
             "c",
-            ConnectorFacts { class: "C".into(), version: "1".into(), kind: ConnectorType::Source, state: RunState::Running },
+            ConnectorFacts {
+                class: "C".into(),
+                version: "1".into(),
+                kind: ConnectorType::Source,
+                state: RunState::Running,
+            },
         );
-        let id = TaskId { connector: "c".into(), task: 0 };
+        let id = TaskId {
+            connector: "c".into(),
+            task: 0,
+        };
         let meter = metrics.task(&id, ConnectorType::Source);
         meter.set_state(RunState::Running);
         meter.polled(7, std::time::Duration::from_millis(2));
         meter.written(5);
-        meter.gauge("millrace_postgres_slot_lag_bytes", "WAL held by the slot.").set(9);
+        meter
+            .gauge("millrace_postgres_slot_lag_bytes", "WAL held by the slot.")
+            .set(9);
         metrics.task_started(true);
         let text = metrics.render();
         for line in [

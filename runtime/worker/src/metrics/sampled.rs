@@ -17,7 +17,12 @@ struct Window {
 
 impl Window {
     fn new(start: Instant) -> Self {
-        Self { start, sum: 0.0, count: 0, max: f64::NEG_INFINITY }
+        Self {
+            start,
+            sum: 0.0,
+            count: 0,
+            max: f64::NEG_INFINITY,
+        }
     }
 }
 
@@ -66,11 +71,18 @@ impl Sampled {
         let sum = first.sum + current.sum;
         // Kafka's rule: a rate is never taken over less than all windows but one.
         let elapsed = now.duration_since(first.start).max(WINDOW);
-        Summary { max: first.max.max(current.max), avg: sum / count as f64, rate: sum / elapsed.as_secs_f64() }
+        Summary {
+            max: first.max.max(current.max),
+            avg: sum / count as f64,
+            rate: sum / elapsed.as_secs_f64(),
+        }
     }
 }
 
-fn roll(windows: &mut Option<(Option<Window>, Window)>, now: Instant) -> &mut (Option<Window>, Window) {
+fn roll(
+    windows: &mut Option<(Option<Window>, Window)>,
+    now: Instant,
+) -> &mut (Option<Window>, Window) {
     let pair = windows.get_or_insert_with(|| (None, Window::new(now)));
     let age = now.duration_since(pair.1.start);
     if age >= WINDOW * 2 {
@@ -91,7 +103,14 @@ mod tests {
         assert_eq!(sampled.summary(), Summary::default());
         sampled.record(10.0);
         sampled.record(20.0);
-        assert_eq!(sampled.summary(), Summary { max: 20.0, avg: 15.0, rate: 1.0 });
+        assert_eq!(
+            sampled.summary(),
+            Summary {
+                max: 20.0,
+                avg: 15.0,
+                rate: 1.0
+            }
+        );
         tokio::time::advance(Duration::from_secs(40)).await;
         sampled.record(3.0);
         assert_eq!((sampled.summary().max, sampled.summary().avg), (20.0, 11.0));

@@ -195,48 +195,173 @@ impl TaskMeter {
     pub(super) fn render(&self, id: &TaskId, out: &mut Exposition) {
         let task = id.task.to_string();
         let labels: [(&str, &str); 2] = [("connector", &id.connector), ("task", &task)];
-        let mut put = |kind, name: &str, help: &str, value: f64| out.sample(kind, name, help, &labels, value);
+        let mut put =
+            |kind, name: &str, help: &str, value: f64| out.sample(kind, name, help, &labels, value);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
         self.render_task(&mut put);
-        let (taken, given, times) = (self.taken_rate.summary(), self.given_rate.summary(), self.batch_times.summary());
+        let (taken, given, times) = (
+            self.taken_rate.summary(),
+            self.given_rate.summary(),
+            self.batch_times.summary(),
+        );
         let active = self.active.load(Ordering::Relaxed) as f64;
         if self.kind == ConnectorType::Source {
             let name = |attribute: &str| format!("kafka_connect_source_task_{attribute}");
-            put(Kind::Counter, &name("source_record_poll_total"), "Records polled.", count(&self.taken));
-            put(Kind::Gauge, &name("source_record_poll_rate"), "Records polled per second.", taken.rate);
-            put(Kind::Counter, &name("source_record_write_total"), "Records acknowledged by the log.", count(&self.given));
-            put(Kind::Gauge, &name("source_record_write_rate"), "Records acknowledged per second.", given.rate);
-            put(Kind::Gauge, &name("poll_batch_max_time_ms"), "Longest poll.", times.max);
-            put(Kind::Gauge, &name("poll_batch_avg_time_ms"), "Mean time of a poll.", times.avg);
-            put(Kind::Gauge, &name("source_record_active_count"), "Records polled and not acknowledged.", active);
+            put(
+                Kind::Counter,
+                &name("source_record_poll_total"),
+                "Records polled.",
+                count(&self.taken),
+            );
+            put(
+                Kind::Gauge,
+                &name("source_record_poll_rate"),
+                "Records polled per second.",
+                taken.rate,
+            );
+            put(
+                Kind::Counter,
+                &name("source_record_write_total"),
+                "Records acknowledged by the log.",
+                count(&self.given),
+            );
+            put(
+                Kind::Gauge,
+                &name("source_record_write_rate"),
+                "Records acknowledged per second.",
+                given.rate,
+            );
+            put(
+                Kind::Gauge,
+                &name("poll_batch_max_time_ms"),
+                "Longest poll.",
+                times.max,
+            );
+            put(
+                Kind::Gauge,
+                &name("poll_batch_avg_time_ms"),
+                "Mean time of a poll.",
+                times.avg,
+            );
+            put(
+                Kind::Gauge,
+                &name("source_record_active_count"),
+                "Records polled and not acknowledged.",
+                active,
+            );
             let bytes = self.active_bytes.load(Ordering::Relaxed) as f64;
-            put(Kind::Gauge, "millrace_source_task_active_bytes", "Encoded bytes sent and not acknowledged.", bytes);
+            put(
+                Kind::Gauge,
+                "millrace_source_task_active_bytes",
+                "Encoded bytes sent and not acknowledged.",
+                bytes,
+            );
         } else {
             let name = |attribute: &str| format!("kafka_connect_sink_task_{attribute}");
             let commits = count(&self.commits);
-            put(Kind::Counter, &name("sink_record_read_total"), "Records read.", count(&self.taken));
-            put(Kind::Gauge, &name("sink_record_read_rate"), "Records read per second.", taken.rate);
-            put(Kind::Counter, &name("sink_record_send_total"), "Records put.", count(&self.given));
-            put(Kind::Gauge, &name("sink_record_send_rate"), "Records put per second.", given.rate);
-            put(Kind::Gauge, &name("partition_count"), "Assigned partitions.", self.partitions.load(Ordering::Relaxed) as f64);
-            put(Kind::Gauge, &name("offset_commit_seq_no"), "Number of the last offset commit.", commits + count(&self.commit_failures));
-            put(Kind::Counter, &name("offset_commit_completion_total"), "Offset commits done.", commits);
-            put(Kind::Counter, &name("offset_commit_skip_total"), "Offset commits without anything new.", count(&self.commits_skipped));
-            put(Kind::Gauge, &name("put_batch_max_time_ms"), "Longest put.", times.max);
-            put(Kind::Gauge, &name("put_batch_avg_time_ms"), "Mean time of a put.", times.avg);
-            put(Kind::Gauge, &name("sink_record_active_count"), "Records read and not committed.", active);
+            put(
+                Kind::Counter,
+                &name("sink_record_read_total"),
+                "Records read.",
+                count(&self.taken),
+            );
+            put(
+                Kind::Gauge,
+                &name("sink_record_read_rate"),
+                "Records read per second.",
+                taken.rate,
+            );
+            put(
+                Kind::Counter,
+                &name("sink_record_send_total"),
+                "Records put.",
+                count(&self.given),
+            );
+            put(
+                Kind::Gauge,
+                &name("sink_record_send_rate"),
+                "Records put per second.",
+                given.rate,
+            );
+            put(
+                Kind::Gauge,
+                &name("partition_count"),
+                "Assigned partitions.",
+                self.partitions.load(Ordering::Relaxed) as f64,
+            );
+            put(
+                Kind::Gauge,
+                &name("offset_commit_seq_no"),
+                "Number of the last offset commit.",
+                commits + count(&self.commit_failures),
+            );
+            put(
+                Kind::Counter,
+                &name("offset_commit_completion_total"),
+                "Offset commits done.",
+                commits,
+            );
+            put(
+                Kind::Counter,
+                &name("offset_commit_skip_total"),
+                "Offset commits without anything new.",
+                count(&self.commits_skipped),
+            );
+            put(
+                Kind::Gauge,
+                &name("put_batch_max_time_ms"),
+                "Longest put.",
+                times.max,
+            );
+            put(
+                Kind::Gauge,
+                &name("put_batch_avg_time_ms"),
+                "Mean time of a put.",
+                times.avg,
+            );
+            put(
+                Kind::Gauge,
+                &name("sink_record_active_count"),
+                "Records read and not committed.",
+                active,
+            );
         }
         if let Some(lag) = *lock(&self.lag) {
-            put(Kind::Gauge, "millrace_task_lag_records", "Records in the log that the task has not taken.", lag.records as f64);
-            put(Kind::Gauge, "millrace_task_lag_bytes", "Bytes of these, estimated from the records taken.", lag.bytes as f64);
-            put(Kind::Gauge, "millrace_task_lag_seconds", "Age of the last record taken while there are more.", lag.seconds);
+            put(
+                Kind::Gauge,
+                "millrace_task_lag_records",
+                "Records in the log that the task has not taken.",
+                lag.records as f64,
+            );
+            put(
+                Kind::Gauge,
+                "millrace_task_lag_bytes",
+                "Bytes of these, estimated from the records taken.",
+                lag.bytes as f64,
+            );
+            put(
+                Kind::Gauge,
+                "millrace_task_lag_seconds",
+                "Age of the last record taken while there are more.",
+                lag.seconds,
+            );
         }
         for (name, (help, gauge)) in &*lock(&self.gauges) {
             put(Kind::Gauge, name, help, gauge.get() as f64);
         }
         let state = self.state().metric_name();
-        let labels: [(&str, &str); 3] = [("connector", &id.connector), ("task", &task), ("status", state)];
-        out.sample(Kind::Gauge, "kafka_connect_connector_status", "State of the task, in the label; always 1.", &labels, 1.0);
+        let labels: [(&str, &str); 3] = [
+            ("connector", &id.connector),
+            ("task", &task),
+            ("status", state),
+        ];
+        out.sample(
+            Kind::Gauge,
+            "kafka_connect_connector_status",
+            "State of the task, in the label; always 1.",
+            &labels,
+            1.0,
+        );
     }
 
     fn render_task(&self, put: &mut impl FnMut(Kind, &str, &str, f64)) {
@@ -245,40 +370,126 @@ impl TaskMeter {
             let mut states = lock(&self.states);
             states.settle();
             let total = (states.running + states.paused + states.other).as_secs_f64();
-            let share = |part: Duration| if total > 0.0 { part.as_secs_f64() / total } else { 0.0 };
+            let share = |part: Duration| {
+                if total > 0.0 {
+                    part.as_secs_f64() / total
+                } else {
+                    0.0
+                }
+            };
             (share(states.running), share(states.paused))
         };
-        put(Kind::Gauge, &name("running_ratio"), "Share of time in state RUNNING, 0 to 1.", running);
-        put(Kind::Gauge, &name("pause_ratio"), "Share of time in state PAUSED, 0 to 1.", paused);
+        put(
+            Kind::Gauge,
+            &name("running_ratio"),
+            "Share of time in state RUNNING, 0 to 1.",
+            running,
+        );
+        put(
+            Kind::Gauge,
+            &name("pause_ratio"),
+            "Share of time in state PAUSED, 0 to 1.",
+            paused,
+        );
         let (sizes, times) = (self.batch_sizes.summary(), self.commit_times.summary());
-        put(Kind::Gauge, &name("batch_size_max"), "Most records in a batch.", sizes.max);
-        put(Kind::Gauge, &name("batch_size_avg"), "Mean records in a batch.", sizes.avg);
-        put(Kind::Gauge, &name("offset_commit_max_time_ms"), "Longest offset commit.", times.max);
-        put(Kind::Gauge, &name("offset_commit_avg_time_ms"), "Mean time of an offset commit.", times.avg);
+        put(
+            Kind::Gauge,
+            &name("batch_size_max"),
+            "Most records in a batch.",
+            sizes.max,
+        );
+        put(
+            Kind::Gauge,
+            &name("batch_size_avg"),
+            "Mean records in a batch.",
+            sizes.avg,
+        );
+        put(
+            Kind::Gauge,
+            &name("offset_commit_max_time_ms"),
+            "Longest offset commit.",
+            times.max,
+        );
+        put(
+            Kind::Gauge,
+            &name("offset_commit_avg_time_ms"),
+            "Mean time of an offset commit.",
+            times.avg,
+        );
         let commits = self.commits.load(Ordering::Relaxed) as f64;
         let failures = self.commit_failures.load(Ordering::Relaxed) as f64;
-        let share = |part: f64| if commits + failures > 0.0 { part / (commits + failures) } else { 0.0 };
-        put(Kind::Gauge, &name("offset_commit_success_percentage"), "Share of offset commits that succeeded, 0 to 1.", share(commits));
-        put(Kind::Gauge, &name("offset_commit_failure_percentage"), "Share of offset commits that failed, 0 to 1.", share(failures));
+        let share = |part: f64| {
+            if commits + failures > 0.0 {
+                part / (commits + failures)
+            } else {
+                0.0
+            }
+        };
+        put(
+            Kind::Gauge,
+            &name("offset_commit_success_percentage"),
+            "Share of offset commits that succeeded, 0 to 1.",
+            share(commits),
+        );
+        put(
+            Kind::Gauge,
+            &name("offset_commit_failure_percentage"),
+            "Share of offset commits that failed, 0 to 1.",
+            share(failures),
+        );
         let e = &self.errors;
         for (attribute, help, counter) in [
-            ("total_record_failures", "Failed attempts on records.", &e.failures),
-            ("total_record_errors", "Operations on records that failed for good.", &e.errors),
+            (
+                "total_record_failures",
+                "Failed attempts on records.",
+                &e.failures,
+            ),
+            (
+                "total_record_errors",
+                "Operations on records that failed for good.",
+                &e.errors,
+            ),
             ("total_records_skipped", "Records left out.", &e.skipped),
             ("total_retries", "Attempts repeated.", &e.retries),
-            ("total_errors_logged", "Errors written to the log.", &e.logged),
-            ("deadletterqueue_produce_requests", "Records sent to the dead letter queue.", &e.dlq_requests),
-            ("deadletterqueue_produce_failures", "Records that the dead letter queue did not take.", &e.dlq_failures),
+            (
+                "total_errors_logged",
+                "Errors written to the log.",
+                &e.logged,
+            ),
+            (
+                "deadletterqueue_produce_requests",
+                "Records sent to the dead letter queue.",
+                &e.dlq_requests,
+            ),
+            (
+                "deadletterqueue_produce_failures",
+                "Records that the dead letter queue did not take.",
+                &e.dlq_failures,
+            ),
         ] {
-            put(Kind::Counter, &format!("kafka_connect_task_error_{attribute}"), help, counter.load(Ordering::Relaxed) as f64);
+            put(
+                Kind::Counter,
+                &format!("kafka_connect_task_error_{attribute}"),
+                help,
+                counter.load(Ordering::Relaxed) as f64,
+            );
         }
         let last = e.last.load(Ordering::Relaxed) as f64;
-        put(Kind::Gauge, "kafka_connect_task_error_last_error_timestamp", "When a record last failed, in milliseconds since the epoch.", last);
+        put(
+            Kind::Gauge,
+            "kafka_connect_task_error_last_error_timestamp",
+            "When a record last failed, in milliseconds since the epoch.",
+            last,
+        );
     }
 }
 
 impl TaskMetrics for TaskMeter {
     fn gauge(&self, name: &'static str, help: &'static str) -> Gauge {
-        lock(&self.gauges).entry(name).or_insert_with(|| (help, Gauge::default())).1.clone()
+        lock(&self.gauges)
+            .entry(name)
+            .or_insert_with(|| (help, Gauge::default()))
+            .1
+            .clone()
     }
 }

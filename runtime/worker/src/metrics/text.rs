@@ -27,9 +27,22 @@ pub struct Exposition {
 
 impl Exposition {
     /// Adds one sample.
-    pub fn sample(&mut self, kind: Kind, name: &str, help: &str, labels: &[(&str, &str)], value: f64) {
-        let family =
-            self.families.entry(name.to_owned()).or_insert_with(|| Family { kind, help: help.to_owned(), samples: Vec::new() });
+    pub fn sample(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        help: &str,
+        labels: &[(&str, &str)],
+        value: f64,
+    ) {
+        let family = self
+            .families
+            .entry(name.to_owned())
+            .or_insert_with(|| Family {
+                kind,
+                help: help.to_owned(),
+                samples: Vec::new(),
+            });
         family.samples.push((label_text(labels), value));
     }
 
@@ -42,7 +55,11 @@ impl Exposition {
                 Kind::Counter => "counter",
             };
             // Writing to a String cannot fail.
-            let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", family.help.replace('\\', "\\\\").replace('\n', "\\n"));
+            let _ = writeln!(
+                out,
+                "# HELP {name} {}\n# TYPE {name} {kind}",
+                family.help.replace('\\', "\\\\").replace('\n', "\\n")
+            );
             for (labels, value) in &family.samples {
                 let _ = writeln!(out, "{name}{labels} {value}");
             }
@@ -55,8 +72,18 @@ fn label_text(labels: &[(&str, &str)]) -> String {
     if labels.is_empty() {
         return String::new();
     }
-    let pairs: Vec<_> =
-        labels.iter().map(|(name, value)| format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))).collect();
+    let pairs: Vec<_> = labels
+        .iter()
+        .map(|(name, value)| {
+            format!(
+                "{name}=\"{}\"",
+                value
+                    .replace('\\', "\\\\")
+                    .replace('"', "\\\"")
+                    .replace('\n', "\\n")
+            )
+        })
+        .collect();
     format!("{{{}}}", pairs.join(","))
 }
 
@@ -67,9 +94,21 @@ mod tests {
     #[test]
     fn families_are_together_and_labels_escaped() {
         let mut text = Exposition::default();
-        text.sample(Kind::Counter, "b_total", "B", &[("connector", "a\"\\\n")], 2.0);
+        text.sample(
+            Kind::Counter,
+            "b_total",
+            "B",
+            &[("connector", "a\"\\\n")],
+            2.0,
+        );
         text.sample(Kind::Gauge, "a", "A", &[], 0.5);
-        text.sample(Kind::Counter, "b_total", "B", &[("connector", "c"), ("task", "0")], 3.0);
+        text.sample(
+            Kind::Counter,
+            "b_total",
+            "B",
+            &[("connector", "c"), ("task", "0")],
+            3.0,
+        );
         assert_eq!(
             text.render(),
             "# HELP a A\n# TYPE a gauge\na 0.5\n# HELP b_total B\n# TYPE b_total counter\nb_total{connector=\"a\\\"\\\\\\n\"} 2\nb_total{connector=\"c\",task=\"0\"} 3\n"

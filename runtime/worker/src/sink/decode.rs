@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace_api::data::{Blob, Data, Frame, Header, Headers, Record, SinkRecord, TimestampType, Value};
+use millrace_api::data::{
+    Blob, Data, Frame, Header, Headers, Record, SinkRecord, TimestampType, Value,
+};
 use millrace_api::plugin::{DataError, Decoded, NeedsSchema, SinkBatch, Stage, TaskError, Verdict};
 use millrace_log::{FetchBatch, FetchedRecord};
 use tokio_util::sync::CancellationToken;
@@ -38,8 +40,16 @@ struct Failure {
 }
 
 impl Decoder {
-    pub(super) fn new(chain: TransformChain, converters: Converters, handler: ErrorHandler) -> Self {
-        Self { chain, converters, handler }
+    pub(super) fn new(
+        chain: TransformChain,
+        converters: Converters,
+        handler: ErrorHandler,
+    ) -> Self {
+        Self {
+            chain,
+            converters,
+            handler,
+        }
     }
 
     pub(super) fn handler(&self) -> &ErrorHandler {
@@ -62,8 +72,16 @@ impl Decoder {
                 Step::Done => return Ok(true),
                 Step::Prepare(role, need) => {
                     let (converter, stage, class) = match role {
-                        Role::Key => (&mut self.converters.key, Stage::KeyConverter, self.converters.key_class),
-                        Role::Value => (&mut self.converters.value, Stage::ValueConverter, self.converters.value_class),
+                        Role::Key => (
+                            &mut self.converters.key,
+                            Stage::KeyConverter,
+                            self.converters.key_class,
+                        ),
+                        Role::Value => (
+                            &mut self.converters.value,
+                            Stage::ValueConverter,
+                            self.converters.value_class,
+                        ),
                     };
                     let prepared = tokio::select! {
                         biased;
@@ -72,7 +90,11 @@ impl Decoder {
                     };
                     match prepared {
                         Ok(()) => continue,
-                        Err(error) => Failure { error, stage, class },
+                        Err(error) => Failure {
+                            error,
+                            stage,
+                            class,
+                        },
                     }
                 }
                 Step::Failed(failure) => failure,
@@ -85,8 +107,12 @@ impl Decoder {
                 }
                 continue;
             }
-            let place = Place { stage: failure.stage, class: failure.class };
-            self.handler.log(&failure.error, place, || describe(fetch, record));
+            let place = Place {
+                stage: failure.stage,
+                class: failure.class,
+            };
+            self.handler
+                .log(&failure.error, place, || describe(fetch, record));
             if let Some(dead) = dead {
                 dead.add(&original(fetch, record), &failure.error, place, false);
             }
@@ -99,7 +125,14 @@ impl Decoder {
     }
 
     /// The record loop: no await, no lock, no clock.
-    fn advance(&mut self, fetch: &FetchBatch, frame: &Frame, at: &mut usize, attempts: &mut Attempts, out: &mut SinkBatch) -> Step {
+    fn advance(
+        &mut self,
+        fetch: &FetchBatch,
+        frame: &Frame,
+        at: &mut usize,
+        attempts: &mut Attempts,
+        out: &mut SinkBatch,
+    ) -> Step {
         while let Some(fetched) = fetch.records.get(*at) {
             match self.convert(fetch, frame, fetched) {
                 Ok(Converted::Record(mut record)) => {
@@ -108,7 +141,11 @@ impl Decoder {
                         Ok(Verdict::Keep) => out.records.push(record),
                         Ok(Verdict::Drop) => {}
                         Err(failure) => {
-                            return Step::Failed(Failure { error: failure.error, stage: Stage::Transformation, class: failure.class });
+                            return Step::Failed(Failure {
+                                error: failure.error,
+                                stage: Stage::Transformation,
+                                class: failure.class,
+                            });
                         }
                     }
                     *at += 1;
@@ -121,19 +158,46 @@ impl Decoder {
         Step::Done
     }
 
-    fn convert(&mut self, fetch: &FetchBatch, frame: &Frame, fetched: &FetchedRecord) -> Result<Converted, Failure> {
+    fn convert(
+        &mut self,
+        fetch: &FetchBatch,
+        frame: &Frame,
+        fetched: &FetchedRecord,
+    ) -> Result<Converted, Failure> {
         let converters = &mut self.converters;
         let partition = fetch.topic_partition(fetched);
-        let blob = |range: Option<&std::ops::Range<u32>>| range.and_then(|r| frame.slice(r.start, r.end - r.start));
-        let raw: Headers = fetch.headers(fetched).map(|(name, value)| Header { name: Arc::clone(name), data: raw_header(blob(value)) }).collect();
-        let fail = |stage, class| move |error| Failure { error, stage, class };
+        let blob = |range: Option<&std::ops::Range<u32>>| {
+            range.and_then(|r| frame.slice(r.start, r.end - r.start))
+        };
+        let raw: Headers = fetch
+            .headers(fetched)
+            .map(|(name, value)| Header {
+                name: Arc::clone(name),
+                data: raw_header(blob(value)),
+            })
+            .collect();
+        let fail = |stage, class| {
+            move |error| Failure {
+                error,
+                stage,
+                class,
+            }
+        };
         let key = blob(fetched.key.as_ref());
-        let key = match converters.key.decode(&partition.topic, &raw, key.as_ref()).map_err(fail(Stage::KeyConverter, converters.key_class))? {
+        let key = match converters
+            .key
+            .decode(&partition.topic, &raw, key.as_ref())
+            .map_err(fail(Stage::KeyConverter, converters.key_class))?
+        {
             Decoded::Data(data) => data,
             Decoded::NeedsSchema(need) => return Ok(Converted::NeedsSchema(Role::Key, need)),
         };
         let value = blob(fetched.value.as_ref());
-        let value = match converters.value.decode(&partition.topic, &raw, value.as_ref()).map_err(fail(Stage::ValueConverter, converters.value_class))? {
+        let value = match converters
+            .value
+            .decode(&partition.topic, &raw, value.as_ref())
+            .map_err(fail(Stage::ValueConverter, converters.value_class))?
+        {
             Decoded::Data(data) => data,
             Decoded::NeedsSchema(need) => return Ok(Converted::NeedsSchema(Role::Value, need)),
         };
@@ -147,8 +211,13 @@ impl Decoder {
                         Value::Bytes(bytes) => Some(bytes),
                         _ => None,
                     };
-                    let data = converters.header.decode(&partition.topic, &header.name, bytes)?;
-                    Ok(Header { name: Arc::clone(&header.name), data })
+                    let data = converters
+                        .header
+                        .decode(&partition.topic, &header.name, bytes)?;
+                    Ok(Header {
+                        name: Arc::clone(&header.name),
+                        data,
+                    })
                 })
                 .collect();
             converted.map_err(fail(Stage::HeaderConverter, converters.header_class))?
@@ -203,7 +272,10 @@ pub(super) fn original<'a>(fetch: &'a FetchBatch, record: &'a FetchedRecord) -> 
         timestamp: record.timestamp,
         key: fetch.key(record),
         value: fetch.value(record),
-        headers: fetch.headers(record).map(|(name, value)| (Arc::clone(name), value.map(|range| fetch.slice(range)))).collect(),
+        headers: fetch
+            .headers(record)
+            .map(|(name, value)| (Arc::clone(name), value.map(|range| fetch.slice(range))))
+            .collect(),
     }
 }
 
@@ -212,8 +284,16 @@ pub(super) fn describe(fetch: &FetchBatch, record: &FetchedRecord) -> String {
     let partition = fetch.topic_partition(record);
     let time = match record.timestamp_type {
         millrace_log::TimestampType::None => String::new(),
-        millrace_log::TimestampType::CreateTime => format!(", timestamp={}, timestampType=CreateTime", record.timestamp),
-        millrace_log::TimestampType::LogAppendTime => format!(", timestamp={}, timestampType=LogAppendTime", record.timestamp),
+        millrace_log::TimestampType::CreateTime => {
+            format!(", timestamp={}, timestampType=CreateTime", record.timestamp)
+        }
+        millrace_log::TimestampType::LogAppendTime => format!(
+            ", timestamp={}, timestampType=LogAppendTime",
+            record.timestamp
+        ),
     };
-    format!("consumed record is {{topic='{}', partition={}, offset={}{time}}}", partition.topic, partition.partition, record.offset)
+    format!(
+        "consumed record is {{topic='{}', partition={}, offset={}{time}}}",
+        partition.topic, partition.partition, record.offset
+    )
 }

@@ -21,7 +21,13 @@ pub(super) struct Positions(BTreeMap<TopicPartition, Position>);
 impl Positions {
     /// A partition was assigned, to be read from `position`.
     pub(super) fn assigned(&mut self, partition: TopicPartition, position: i64) {
-        self.0.insert(partition, Position { current: position, committed: position });
+        self.0.insert(
+            partition,
+            Position {
+                current: position,
+                committed: position,
+            },
+        );
     }
 
     /// These partitions are gone.
@@ -53,12 +59,22 @@ impl Positions {
     /// Positions to offer to the task, of these partitions or of all.
     pub(super) fn offered(&self, only: Option<&[TopicPartition]>) -> Offsets {
         let wanted = |partition: &TopicPartition| only.is_none_or(|only| only.contains(partition));
-        let of = |(p, position): (&TopicPartition, &Position)| ((p.topic.clone(), p.partition), position.current);
-        self.0.iter().filter(|(partition, _)| wanted(partition)).map(of).collect()
+        let of = |(p, position): (&TopicPartition, &Position)| {
+            ((p.topic.clone(), p.partition), position.current)
+        };
+        self.0
+            .iter()
+            .filter(|(partition, _)| wanted(partition))
+            .map(of)
+            .collect()
     }
 
     /// What of a task's answer is to be committed: partitions that were offered, not beyond what was accepted, and not what is committed already.
-    pub(super) fn to_commit(&self, answer: &Offsets, offered: &Offsets) -> Vec<(TopicPartition, i64)> {
+    pub(super) fn to_commit(
+        &self,
+        answer: &Offsets,
+        offered: &Offsets,
+    ) -> Vec<(TopicPartition, i64)> {
         let mut commits = Vec::new();
         for ((topic, number), offset) in answer {
             let partition = TopicPartition::new(topic.clone(), *number);
@@ -99,7 +115,10 @@ impl Positions {
 
     /// Offsets between what is accepted and what is committed; about the records that a crash would deliver again.
     pub(super) fn uncommitted(&self) -> i64 {
-        self.0.values().map(|p| (p.current - p.committed).max(0)).sum()
+        self.0
+            .values()
+            .map(|p| (p.current - p.committed).max(0))
+            .sum()
     }
 }
 
@@ -119,12 +138,20 @@ mod tests {
         positions.accepted(&[(tp(0), 9), (tp(7), 3)]);
         let offered = positions.offered(None);
         assert_eq!(offered, [(("t".into(), 0), 9), (("t".into(), 1), 0)]);
-        let answer: Offsets = vec![(("t".into(), 0), 10), (("t".into(), 1), 0), (("t".into(), 7), 1)];
+        let answer: Offsets = vec![
+            (("t".into(), 0), 10),
+            (("t".into(), 1), 0),
+            (("t".into(), 7), 1),
+        ];
         assert_eq!(positions.to_commit(&answer, &offered), []);
         let answer: Offsets = vec![(("t".into(), 0), 8)];
         let commits = positions.to_commit(&answer, &offered);
         assert_eq!(commits, [(tp(0), 8)]);
-        assert_eq!(positions.to_commit(&answer, &positions.offered(Some(&[tp(1)]))), [], "not asked for");
+        assert_eq!(
+            positions.to_commit(&answer, &positions.offered(Some(&[tp(1)]))),
+            [],
+            "not asked for"
+        );
         positions.committed(&commits);
         assert_eq!(positions.uncommitted(), 1);
         assert_eq!(positions.rewind(), [(tp(0), 8), (tp(1), 0)]);

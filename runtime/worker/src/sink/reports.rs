@@ -27,7 +27,11 @@ pub(super) struct Reports {
 
 impl Reports {
     pub(super) fn new(tolerate_all: bool) -> Self {
-        Self { tolerate_all, queue: Mutex::default(), exceeded: AtomicBool::new(false) }
+        Self {
+            tolerate_all,
+            queue: Mutex::default(),
+            exceeded: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn take(&self) -> Vec<Report> {
@@ -44,8 +48,16 @@ impl ErrantRecordReporter for Reports {
     fn report(&self, record: &SinkRecord, mut error: DataError) -> Result<(), TaskError> {
         error.retriable = false;
         let cause = DataError::new(error.message.clone()).with_java_class(error.java_class);
-        let report = Report { topic: record.original_topic.clone(), partition: record.original_partition, offset: record.offset, error };
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+        let report = Report {
+            topic: record.original_topic.clone(),
+            partition: record.original_partition,
+            offset: record.offset,
+            error,
+        };
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(report);
         if self.tolerate_all {
             return Ok(());
         }

@@ -3,10 +3,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_api::config::Props;
-use millrace_api::plugin::{ErrorKind, Offsets, SinkBatch, SinkTask, SinkTaskContext, Stage, TaskError};
+use millrace_api::plugin::{
+    ErrorKind, Offsets, SinkBatch, SinkTask, SinkTaskContext, Stage, TaskError,
+};
 use millrace_log::{
-    Assigned, FetchBatch, GroupConsumer, GroupConsumerOptions, GroupEvent, LogError, ProducerOptions, ReaderOptions, StartAt, Subscription,
-    TopicPartition,
+    Assigned, FetchBatch, GroupConsumer, GroupConsumerOptions, GroupEvent, LogError,
+    ProducerOptions, ReaderOptions, StartAt, Subscription, TopicPartition,
 };
 use tokio::time::Instant;
 
@@ -49,35 +51,67 @@ impl std::fmt::Debug for SinkRunner {
 }
 
 /// The consumer group of a sink connector: `connect-X` unless the connector or the worker names another.
-pub(crate) fn group_of(worker: &crate::worker_config::WorkerConfig, connector: &str, props: &Props) -> String {
-    let own = props.get("consumer.override.group.id").or_else(|| worker.props().get("consumer.group.id"));
+pub(crate) fn group_of(
+    worker: &crate::worker_config::WorkerConfig,
+    connector: &str,
+    props: &Props,
+) -> String {
+    let own = props
+        .get("consumer.override.group.id")
+        .or_else(|| worker.props().get("consumer.group.id"));
     own.map_or_else(|| format!("connect-{connector}"), str::to_owned)
 }
 
 impl SinkRunner {
     /// Prepares everything that can be wrong with a configuration. `connector` is the connector's, `props` the task's.
-    pub fn new(env: TaskEnv, task: Box<dyn SinkTask>, plugins: &PluginRegistry, connector: &Props, props: Props) -> Result<Self, TaskError> {
+    pub fn new(
+        env: TaskEnv,
+        task: Box<dyn SinkTask>,
+        plugins: &PluginRegistry,
+        connector: &Props,
+        props: Props,
+    ) -> Result<Self, TaskError> {
         let keys = ConnectorKeys::read(connector)?;
         let policy = keys.error_policy();
-        let reports = (policy.log || !keys.dead_letter_topic.is_empty()).then(|| Arc::new(Reports::new(policy.tolerate_all)));
-        let handler = ErrorHandler::new(policy, env.id.clone(), Arc::clone(&env.meter), Arc::clone(&env.clock));
+        let reports = (policy.log || !keys.dead_letter_topic.is_empty())
+            .then(|| Arc::new(Reports::new(policy.tolerate_all)));
+        let handler = ErrorHandler::new(
+            policy,
+            env.id.clone(),
+            Arc::clone(&env.meter),
+            Arc::clone(&env.clock),
+        );
         let chain = TransformChain::create(plugins, connector, &keys)?;
         let converters = Converters::create(plugins, &env.worker, connector)?;
         let subscription = match (keys.topics.is_empty(), keys.topics_regex.is_empty()) {
             (false, true) => Subscription::Topics(keys.topics.clone()),
             (true, false) => Subscription::Pattern(keys.topics_regex.clone()),
-            (true, true) => return Err(TaskError::config("sink.topics", "Must configure one of topics or topics.regex")),
+            (true, true) => {
+                return Err(TaskError::config(
+                    "sink.topics",
+                    "Must configure one of topics or topics.regex",
+                ));
+            }
             (false, false) => {
-                return Err(TaskError::config("sink.topics", "topics and topics.regex are mutually exclusive options, but both are set."));
+                return Err(TaskError::config(
+                    "sink.topics",
+                    "topics and topics.regex are mutually exclusive options, but both are set.",
+                ));
             }
         };
         let mut settings = client_settings(&env.worker, connector, "consumer")?;
-        let reset = settings.iter().rev().find(|(key, _)| key == "auto.offset.reset").map(|(_, value)| value.trim().to_owned());
+        let reset = settings
+            .iter()
+            .rev()
+            .find(|(key, _)| key == "auto.offset.reset")
+            .map(|(_, value)| value.trim().to_owned());
         let start_at = match reset.as_deref() {
             None | Some("earliest") => StartAt::Earliest,
             Some("latest") => StartAt::Latest,
             Some(other) => {
-                let message = format!("Invalid value {other} for configuration auto.offset.reset: one of earliest, latest is needed");
+                let message = format!(
+                    "Invalid value {other} for configuration auto.offset.reset: one of earliest, latest is needed"
+                );
                 return Err(TaskError::config("sink.consumer", message));
             }
         };
@@ -102,7 +136,15 @@ impl SinkRunner {
                 })
             })
             .transpose()?;
-        Ok(Self { task, props, decoder: Decoder::new(chain, converters, handler), consumer, dead_letters, reports, env })
+        Ok(Self {
+            task,
+            props,
+            decoder: Decoder::new(chain, converters, handler),
+            consumer,
+            dead_letters,
+            reports,
+            env,
+        })
     }
 
     /// Runs until the task is told to stop or fails. Statuses RUNNING and PAUSED are written here; the end is the caller's to report.
@@ -115,13 +157,30 @@ impl SinkRunner {
         }
         let dead = match &self.dead_letters {
             None => None,
-            Some(o) => {
-                Some(DeadLetters::open(&*self.env.log, &o.topic, o.replication, o.context, &self.env.id, o.producer.clone()).await?)
-            }
+            Some(o) => Some(
+                DeadLetters::open(
+                    &*self.env.log,
+                    &o.topic,
+                    o.replication,
+                    o.context,
+                    &self.env.id,
+                    o.producer.clone(),
+                )
+                .await?,
+            ),
         };
-        let consumer = self.env.log.group_consumer(self.consumer.clone()).await.map_err(|error| {
-            TaskError::fatal("sink.consumer", format!("Cannot join consumer group {}", self.consumer.group)).with_source(error)
-        })?;
+        let consumer = self
+            .env
+            .log
+            .group_consumer(self.consumer.clone())
+            .await
+            .map_err(|error| {
+                TaskError::fatal(
+                    "sink.consumer",
+                    format!("Cannot join consumer group {}", self.consumer.group),
+                )
+                .with_source(error)
+            })?;
         let next_commit = Instant::now() + self.env.worker.flush_interval;
         if !self.start().await? {
             return Ok(());
@@ -229,11 +288,20 @@ impl SinkLoop<'_> {
                 self.next_commit = now + self.env.worker.flush_interval;
                 self.commit(None).await?;
             }
-            if self.redeliver.as_ref().is_some_and(|redelivery| redelivery.at <= now) {
+            if self
+                .redeliver
+                .as_ref()
+                .is_some_and(|redelivery| redelivery.at <= now)
+            {
                 self.put().await?;
                 continue;
             }
-            let until = self.redeliver.as_ref().map_or(self.next_commit, |redelivery| redelivery.at.min(self.next_commit));
+            let until = self
+                .redeliver
+                .as_ref()
+                .map_or(self.next_commit, |redelivery| {
+                    redelivery.at.min(self.next_commit)
+                });
             let event = tokio::select! {
                 biased;
                 () = self.env.cancel.cancelled() => return Ok(()),
@@ -286,7 +354,10 @@ impl SinkLoop<'_> {
 
     async fn take(&mut self, fetch: FetchBatch) -> Result<(), TaskError> {
         if self.redeliver.is_some() {
-            return Err(TaskError::fatal("sink.paused", "The log delivered records of paused partitions while a batch waits to be put again"));
+            return Err(TaskError::fatal(
+                "sink.paused",
+                "The log delivered records of paused partitions while a batch waits to be put again",
+            ));
         }
         self.env.meter.took(fetch.records.len());
         self.bytes.0 += fetch.records.len() as u64;
@@ -296,14 +367,23 @@ impl SinkLoop<'_> {
             ends[record.partition as usize] = Some(record.offset + 1);
         }
         self.behind.clear();
-        self.behind.extend(fetch.partitions.iter().zip(ends).filter_map(|(partition, end)| Some((partition.clone(), end?))));
+        self.behind.extend(
+            fetch
+                .partitions
+                .iter()
+                .zip(ends)
+                .filter_map(|(partition, end)| Some((partition.clone(), end?))),
+        );
         for (partition, _) in &self.behind {
             if self.used_topics.insert(Arc::clone(&partition.topic)) {
                 self.env.status.topic(&partition.topic);
             }
         }
         self.batch.records.clear();
-        let decoded = self.decoder.decode(&fetch, &mut self.batch, &mut self.dead, &self.env.cancel).await;
+        let decoded = self
+            .decoder
+            .decode(&fetch, &mut self.batch, &mut self.dead, &self.env.cancel)
+            .await;
         self.fetch = fetch;
         match decoded {
             Ok(true) => self.put().await,
@@ -330,20 +410,31 @@ impl SinkLoop<'_> {
             self.write_reports().await?;
             match result {
                 Ok(()) => {}
-                Err(error) if error.kind == ErrorKind::Retriable && !self.reported_too_much() => return self.put_again_later(&error),
+                Err(error) if error.kind == ErrorKind::Retriable && !self.reported_too_much() => {
+                    return self.put_again_later(&error);
+                }
                 Err(error) => {
-                    let wrapped = TaskError::fatal("sink.put", "Exiting WorkerSinkTask due to unrecoverable exception.");
+                    let wrapped = TaskError::fatal(
+                        "sink.put",
+                        "Exiting WorkerSinkTask due to unrecoverable exception.",
+                    );
                     return Err(wrapped.with_source(error));
                 }
             }
             if self.reported_too_much() {
-                return Err(TaskError::fatal("errors.tolerance", "Tolerance exceeded in error handler"));
+                return Err(TaskError::fatal(
+                    "errors.tolerance",
+                    "Tolerance exceeded in error handler",
+                ));
             }
             self.env.meter.put(count, started.elapsed());
             failpoint!("sink-after-put");
         }
         self.positions.accepted(&self.behind); // I2
-        self.env.meter.set_active(usize::try_from(self.positions.uncommitted()).unwrap_or(0), 0);
+        self.env.meter.set_active(
+            usize::try_from(self.positions.uncommitted()).unwrap_or(0),
+            0,
+        );
         self.show_lag(count > 0);
         self.batch.records.clear();
         self.behind.clear();
@@ -368,12 +459,18 @@ impl SinkLoop<'_> {
     }
 
     fn reported_too_much(&self) -> bool {
-        self.reports.as_ref().is_some_and(|reports| reports.exceeded())
+        self.reports
+            .as_ref()
+            .is_some_and(|reports| reports.exceeded())
     }
 
     /// Hands what the task has reported to the log and the dead letter queue.
     async fn write_reports(&mut self) -> Result<(), TaskError> {
-        let reports = self.reports.as_ref().map(|reports| reports.take()).unwrap_or_default();
+        let reports = self
+            .reports
+            .as_ref()
+            .map(|reports| reports.take())
+            .unwrap_or_default();
         for report in reports {
             self.write_report(report).await?;
         }
@@ -381,11 +478,22 @@ impl SinkLoop<'_> {
     }
 
     async fn write_report(&mut self, report: Report) -> Result<(), TaskError> {
-        let place = Place { stage: Stage::TaskPut, class: "org.apache.kafka.connect.sink.SinkTask" };
-        let _ = self.decoder.handler().failed(&report.error, &mut Default::default());
+        let place = Place {
+            stage: Stage::TaskPut,
+            class: "org.apache.kafka.connect.sink.SinkTask",
+        };
+        let _ = self
+            .decoder
+            .handler()
+            .failed(&report.error, &mut Default::default());
         let found = |fetch: &FetchBatch| {
-            let partition = fetch.partitions.iter().position(|p| p.partition == report.partition && p.topic == report.topic)?;
-            fetch.records.iter().position(|record| record.partition as usize == partition && record.offset == report.offset)
+            let partition = fetch
+                .partitions
+                .iter()
+                .position(|p| p.partition == report.partition && p.topic == report.topic)?;
+            fetch.records.iter().position(|record| {
+                record.partition as usize == partition && record.offset == report.offset
+            })
         };
         let older;
         let (fetch, at) = match found(&self.fetch) {
@@ -396,15 +504,20 @@ impl SinkLoop<'_> {
                 match found(&older) {
                     Some(at) => (&older, at),
                     None => {
-                        let (topic, partition, offset) = (&report.topic, report.partition, report.offset);
-                        let message = format!("The record {topic}-{partition}@{offset}, which the task reported, cannot be read again for the dead letter queue");
+                        let (topic, partition, offset) =
+                            (&report.topic, report.partition, report.offset);
+                        let message = format!(
+                            "The record {topic}-{partition}@{offset}, which the task reported, cannot be read again for the dead letter queue"
+                        );
                         return Err(TaskError::fatal("dlq.read", message).with_source(report.error));
                     }
                 }
             }
         };
         let record = &fetch.records[at];
-        self.decoder.handler().log(&report.error, place, || describe(fetch, record));
+        self.decoder
+            .handler()
+            .log(&report.error, place, || describe(fetch, record));
         if let Some(dead) = &mut self.dead {
             dead.add(&original(fetch, record), &report.error, place, true);
         }
@@ -420,7 +533,11 @@ impl SinkLoop<'_> {
 
     async fn assigned(&mut self, assigned: Vec<Assigned>) -> Result<(), TaskError> {
         let partitions: Vec<_> = assigned.iter().map(|a| a.partition.clone()).collect();
-        for Assigned { partition, position } in assigned {
+        for Assigned {
+            partition,
+            position,
+        } in assigned
+        {
             self.positions.assigned(partition, position);
         }
         self.env.meter.set_partitions(self.positions.len());
@@ -428,16 +545,25 @@ impl SinkLoop<'_> {
             return Ok(());
         }
         if self.paused || self.redeliver.is_some() {
-            self.consumer.pause(&partitions).map_err(|error| self.unrecoverable(error))?;
+            self.consumer
+                .pause(&partitions)
+                .map_err(|error| self.unrecoverable(error))?;
         }
         self.task.open(&pairs(&partitions)).await
     }
 
     /// Takes records of these partitions out of a batch that waits to be put again.
     fn drop_pending(&mut self, partitions: &[TopicPartition]) {
-        let gone = |topic: &str, partition: i32| partitions.iter().any(|p| p.partition == partition && *p.topic == *topic);
-        self.batch.records.retain(|record| !gone(&record.original_topic, record.original_partition));
-        self.behind.retain(|(partition, _)| !gone(&partition.topic, partition.partition));
+        let gone = |topic: &str, partition: i32| {
+            partitions
+                .iter()
+                .any(|p| p.partition == partition && *p.topic == *topic)
+        };
+        self.batch
+            .records
+            .retain(|record| !gone(&record.original_topic, record.original_partition));
+        self.behind
+            .retain(|(partition, _)| !gone(&partition.topic, partition.partition));
     }
 
     /// Asks the task what is durable and commits that. A failure to commit never fails the task: the positions go with the next commit.
@@ -445,7 +571,11 @@ impl SinkLoop<'_> {
         self.write_reports().await?;
         self.flush_dead_letters().await?; // I1: before the offsets of these records
         let offered = self.positions.offered(closing);
-        let answer = if offered.is_empty() { Ok(Offsets::new()) } else { self.task.pre_commit(&offered).await };
+        let answer = if offered.is_empty() {
+            Ok(Offsets::new())
+        } else {
+            self.task.pre_commit(&offered).await
+        };
         if let Some(partitions) = closing {
             self.task.close(&pairs(partitions)).await?;
         }
@@ -472,17 +602,25 @@ impl SinkLoop<'_> {
         match result {
             Ok(()) => {
                 self.positions.committed(&commits);
-                self.env.meter.set_active(usize::try_from(self.positions.uncommitted()).unwrap_or(0), 0);
+                self.env.meter.set_active(
+                    usize::try_from(self.positions.uncommitted()).unwrap_or(0),
+                    0,
+                );
                 failpoint!("sink-after-commit");
             }
-            Err(error) => tracing::warn!(task = %self.env.id, %error, "could not commit offsets; they go with the next commit"),
+            Err(error) => {
+                tracing::warn!(task = %self.env.id, %error, "could not commit offsets; they go with the next commit")
+            }
         }
         Ok(())
     }
 
     async fn rewind(&mut self) -> Result<(), TaskError> {
         for (partition, offset) in self.positions.rewind() {
-            self.consumer.seek(&partition, offset).await.map_err(|error| self.unrecoverable(error))?;
+            self.consumer
+                .seek(&partition, offset)
+                .await
+                .map_err(|error| self.unrecoverable(error))?;
         }
         self.batch.records.clear();
         self.behind.clear();
@@ -503,7 +641,11 @@ impl SinkLoop<'_> {
         let partitions = self.positions.partitions();
         self.batch.records.clear();
         self.behind.clear();
-        if partitions.is_empty() { self.flush_dead_letters().await } else { self.give_back(&partitions).await }
+        if partitions.is_empty() {
+            self.flush_dead_letters().await
+        } else {
+            self.give_back(&partitions).await
+        }
     }
 
     async fn follow_target(&mut self) -> Result<(), TaskError> {
@@ -523,12 +665,16 @@ impl SinkLoop<'_> {
 
     fn pause_all(&mut self) -> Result<(), TaskError> {
         let partitions = self.positions.partitions();
-        self.consumer.pause(&partitions).map_err(|error| self.unrecoverable(error))
+        self.consumer
+            .pause(&partitions)
+            .map_err(|error| self.unrecoverable(error))
     }
 
     fn resume_all(&mut self) -> Result<(), TaskError> {
         let partitions = self.positions.partitions();
-        self.consumer.resume(&partitions).map_err(|error| self.unrecoverable(error))
+        self.consumer
+            .resume(&partitions)
+            .map_err(|error| self.unrecoverable(error))
     }
 
     /// Updates the lag, at most once a second.
@@ -539,27 +685,55 @@ impl SinkLoop<'_> {
         }
         self.next_lag = now + Duration::from_secs(1);
         let records: i64 = self.consumer.lag().iter().map(|(_, lag)| lag.max(&0)).sum();
-        let mean = if self.bytes.0 > 0 { self.bytes.1 as f64 / self.bytes.0 as f64 } else { 0.0 };
-        let last = self.fetch.records.last().map(|record| record.timestamp).filter(|&timestamp| timestamp >= 0 && (fresh || records > 0));
-        let age = last.map_or(0.0, |timestamp| (self.env.clock.now_millis() - timestamp).max(0) as f64 / 1000.0);
+        let mean = if self.bytes.0 > 0 {
+            self.bytes.1 as f64 / self.bytes.0 as f64
+        } else {
+            0.0
+        };
+        let last = self
+            .fetch
+            .records
+            .last()
+            .map(|record| record.timestamp)
+            .filter(|&timestamp| timestamp >= 0 && (fresh || records > 0));
+        let age = last.map_or(0.0, |timestamp| {
+            (self.env.clock.now_millis() - timestamp).max(0) as f64 / 1000.0
+        });
         let seconds = if records > 0 { age } else { 0.0 };
-        self.env.meter.set_lag(Lag { records, bytes: (records as f64 * mean) as i64, seconds });
+        self.env.meter.set_lag(Lag {
+            records,
+            bytes: (records as f64 * mean) as i64,
+            seconds,
+        });
     }
 
     fn unrecoverable(&self, error: LogError) -> TaskError {
-        TaskError::fatal("sink.log", "Exiting WorkerSinkTask due to unrecoverable exception.").with_source(error)
+        TaskError::fatal(
+            "sink.log",
+            "Exiting WorkerSinkTask due to unrecoverable exception.",
+        )
+        .with_source(error)
     }
 }
 
 /// Reads a reported record once more: it may belong to an earlier batch.
 async fn read_back(env: &TaskEnv, report: &Report) -> Result<FetchBatch, TaskError> {
-    let failed = |error: LogError| TaskError::fatal("dlq.read", "Cannot read a reported record again").with_source(error);
+    let failed = |error: LogError| {
+        TaskError::fatal("dlq.read", "Cannot read a reported record again").with_source(error)
+    };
     let partition = TopicPartition::new(Arc::clone(&report.topic), report.partition);
-    let options = ReaderOptions { client_id: format!("connector-consumer-{}", env.id), from: vec![(partition, report.offset)], settings: Vec::new() };
+    let options = ReaderOptions {
+        client_id: format!("connector-consumer-{}", env.id),
+        from: vec![(partition, report.offset)],
+        settings: Vec::new(),
+    };
     let mut reader = env.log.reader(options).await.map_err(failed)?;
     reader.next(Duration::from_secs(30)).await.map_err(failed)
 }
 
 fn pairs(partitions: &[TopicPartition]) -> Vec<(Arc<str>, i32)> {
-    partitions.iter().map(|p| (Arc::clone(&p.topic), p.partition)).collect()
+    partitions
+        .iter()
+        .map(|p| (Arc::clone(&p.topic), p.partition))
+        .collect()
 }

@@ -40,7 +40,14 @@ struct ScriptedSink {
 
 impl ScriptedSink {
     fn new(target: &Arc<Mutex<Target>>, seed: u64, failing: u64) -> Box<Self> {
-        Box::new(Self { target: Arc::clone(target), dice: Dice::new(seed), failing, context: None, own: BTreeSet::new(), expected: None })
+        Box::new(Self {
+            target: Arc::clone(target),
+            dice: Dice::new(seed),
+            failing,
+            context: None,
+            own: BTreeSet::new(),
+            expected: None,
+        })
     }
 }
 
@@ -55,24 +62,43 @@ impl SinkTask for ScriptedSink {
         let task = self.context.as_ref().expect("started").id.task;
         for (_, partition) in partitions {
             assert!(self.own.insert(*partition), "opened twice");
-            self.target.lock().expect("lock").open.insert(*partition, task);
+            self.target
+                .lock()
+                .expect("lock")
+                .open
+                .insert(*partition, task);
         }
         Ok(())
     }
 
     async fn put(&mut self, batch: &SinkBatch) -> Result<(), TaskError> {
         assert!(!batch.records.is_empty(), "never empty");
-        let places: Vec<_> = batch.records.iter().map(|r| (r.original_partition, r.offset)).collect();
+        let places: Vec<_> = batch
+            .records
+            .iter()
+            .map(|r| (r.original_partition, r.offset))
+            .collect();
         if let Some(expected) = self.expected.take() {
-            let kept: Vec<_> = expected.into_iter().filter(|(partition, _)| self.own.contains(partition)).collect();
-            assert_eq!(places, kept, "the same batch comes again, without what was given back");
+            let kept: Vec<_> = expected
+                .into_iter()
+                .filter(|(partition, _)| self.own.contains(partition))
+                .collect();
+            assert_eq!(
+                places, kept,
+                "the same batch comes again, without what was given back"
+            );
         }
         for record in &batch.records {
-            assert!(self.own.contains(&record.original_partition), "a record of a partition that is not open");
+            assert!(
+                self.own.contains(&record.original_partition),
+                "a record of a partition that is not open"
+            );
             if text(&record.record.value.value).starts_with("poison") {
                 let context = self.context.as_ref().expect("started");
                 match &context.reporter {
-                    Some(reporter) => reporter.report(record, DataError::new("cannot be written"))?,
+                    Some(reporter) => {
+                        reporter.report(record, DataError::new("cannot be written"))?
+                    }
                     None => return Err(TaskError::fatal("test.poison", "poison")),
                 }
             }
@@ -87,8 +113,15 @@ impl SinkTask for ScriptedSink {
         let mut target = self.target.lock().expect("lock");
         target.batches += 1;
         for record in &batch.records {
-            target.written.insert((record.original_partition, record.offset), text(&record.record.value.value));
-            target.order.entry(record.original_partition).or_default().push(record.offset);
+            target.written.insert(
+                (record.original_partition, record.offset),
+                text(&record.record.value.value),
+            );
+            target
+                .order
+                .entry(record.original_partition)
+                .or_default()
+                .push(record.offset);
         }
         Ok(())
     }
@@ -97,7 +130,10 @@ impl SinkTask for ScriptedSink {
         if self.dice.percent(self.failing / 4) {
             // The runner goes back, so whatever was pending is no more.
             self.expected = None;
-            return Err(TaskError::retriable("test.unsure", "cannot say what is durable"));
+            return Err(TaskError::retriable(
+                "test.unsure",
+                "cannot say what is durable",
+            ));
         }
         Ok(put_up_to.clone())
     }
@@ -111,7 +147,11 @@ impl SinkTask for ScriptedSink {
                 target.open.remove(partition);
             }
         }
-        if self.expected.as_ref().is_some_and(|e| e.iter().all(|(partition, _)| !self.own.contains(partition))) {
+        if self
+            .expected
+            .as_ref()
+            .is_some_and(|e| e.iter().all(|(partition, _)| !self.own.contains(partition)))
+        {
             self.expected = None;
         }
         Ok(())
@@ -123,11 +163,20 @@ impl SinkTask for ScriptedSink {
 }
 
 fn paused_runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("runtime")
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("runtime")
 }
 
 async fn fill(log: &MemoryLog, values: &[String]) {
-    let new = NewTopic { name: TOPIC.into(), partitions: PARTITIONS, replication_factor: 1, settings: Vec::new() };
+    let new = NewTopic {
+        name: TOPIC.into(),
+        partitions: PARTITIONS,
+        replication_factor: 1,
+        settings: Vec::new(),
+    };
     log.admin().create_topic(&new).await.expect("created");
     append(log, values).await;
 }
@@ -145,17 +194,26 @@ async fn append(log: &MemoryLog, values: &[String]) {
         batch.header(&name, Some(b"own"));
         batch.push(topic, n as i32 % PARTITIONS, 1000 + n as i64);
     }
-    let mut producer = log.producer(ProducerOptions::default()).await.expect("producer");
+    let mut producer = log
+        .producer(ProducerOptions::default())
+        .await
+        .expect("producer");
     let mut from = 0;
     while from < batch.len() {
         from += producer.send(&batch, from).expect("sent");
         producer.wait(Duration::from_millis(10)).await;
     }
-    producer.flush(Duration::from_secs(10)).await.expect("flushed");
+    producer
+        .flush(Duration::from_secs(10))
+        .await
+        .expect("flushed");
 }
 
 fn props(more: &[(&str, &str)]) -> Props {
-    let mut props = Props::from_iter([("topics", TOPIC), ("consumer.override.max.poll.records", "7")]);
+    let mut props = Props::from_iter([
+        ("topics", TOPIC),
+        ("consumer.override.max.poll.records", "7"),
+    ]);
     props.extend(more.iter().copied());
     props
 }
@@ -165,10 +223,23 @@ struct Started {
     job: JoinHandle<Result<(), TaskError>>,
 }
 
-async fn start(log: &Arc<MemoryLog>, target: &Arc<Mutex<Target>>, task: u32, seed: u64, failing: u64, props: &Props) -> Started {
+async fn start(
+    log: &Arc<MemoryLog>,
+    target: &Arc<Mutex<Target>>,
+    task: u32,
+    seed: u64,
+    failing: u64,
+    props: &Props,
+) -> Started {
     let world = World::open(log, task, ConnectorType::Sink, &[]).await;
-    let runner =
-        SinkRunner::new(world.env.clone(), ScriptedSink::new(target, seed, failing), &plugins(), props, props.clone()).expect("configured");
+    let runner = SinkRunner::new(
+        world.env.clone(),
+        ScriptedSink::new(target, seed, failing),
+        &plugins(),
+        props,
+        props.clone(),
+    )
+    .expect("configured");
     let job = tokio::spawn(runner.run());
     Started { world, job }
 }
@@ -189,8 +260,15 @@ impl Started {
 }
 
 async fn committed(log: &MemoryLog) -> BTreeMap<i32, i64> {
-    let offsets = log.admin().group_offsets("connect-c").await.expect("offsets");
-    offsets.into_iter().map(|o| (o.partition.partition, o.offset)).collect()
+    let offsets = log
+        .admin()
+        .group_offsets("connect-c")
+        .await
+        .expect("offsets");
+    offsets
+        .into_iter()
+        .map(|o| (o.partition.partition, o.offset))
+        .collect()
 }
 
 /// I1, I2, I3: with two tasks, rebalances, lost partitions, failing puts and commits, and crashes, every record is written, first in the order of its partition, and
@@ -223,7 +301,17 @@ fn i1_i2_i3_a_sink_group_loses_nothing() {
                 tasks.retain(|task: &Started| !task.job.is_finished());
                 while tasks.len() < 2 {
                     id += 1;
-                    tasks.push(start(&log, &target, id, seed.wrapping_mul(31) + round, if round < 20 { 20 } else { 0 }, &props(&[])).await);
+                    tasks.push(
+                        start(
+                            &log,
+                            &target,
+                            id,
+                            seed.wrapping_mul(31) + round,
+                            if round < 20 { 20 } else { 0 },
+                            &props(&[]),
+                        )
+                        .await,
+                    );
                 }
                 tokio::time::sleep(Duration::from_millis(100 + dice.below(900))).await;
                 check_commits(&log, &target, seed).await;
@@ -257,8 +345,15 @@ fn i1_i2_i3_a_sink_group_loses_nothing() {
             }
             for (partition, offsets) in &target.order {
                 let mut seen = BTreeSet::new();
-                let firsts: Vec<i64> = offsets.iter().copied().filter(|offset| seen.insert(*offset)).collect();
-                assert_eq!(&firsts, &places[partition], "seed {seed}: partition {partition} was skipped in or out of order: {offsets:?}");
+                let firsts: Vec<i64> = offsets
+                    .iter()
+                    .copied()
+                    .filter(|offset| seen.insert(*offset))
+                    .collect();
+                assert_eq!(
+                    &firsts, &places[partition],
+                    "seed {seed}: partition {partition} was skipped in or out of order: {offsets:?}"
+                );
             }
         });
     }
@@ -270,22 +365,49 @@ async fn check_commits(log: &MemoryLog, target: &Arc<Mutex<Target>>, seed: u64) 
     let rows = places_of(log).await;
     let target = target.lock().expect("lock");
     for (partition, offset) in rows {
-        if commits.get(&partition).is_some_and(|committed| *committed > offset) {
-            assert!(target.written.contains_key(&(partition, offset)), "seed {seed}: {partition}@{offset} is committed and was never accepted");
+        if commits
+            .get(&partition)
+            .is_some_and(|committed| *committed > offset)
+        {
+            assert!(
+                target.written.contains_key(&(partition, offset)),
+                "seed {seed}: {partition}@{offset} is committed and was never accepted"
+            );
         }
     }
 }
 
 /// Places of all records of the topic.
 async fn places_of(log: &MemoryLog) -> Vec<(i32, i64)> {
-    let partitions: Vec<_> = (0..PARTITIONS).map(|n| millrace_log::TopicPartition::new(TOPIC, n)).collect();
+    let partitions: Vec<_> = (0..PARTITIONS)
+        .map(|n| millrace_log::TopicPartition::new(TOPIC, n))
+        .collect();
     let ends = log.admin().offsets(&partitions).await.expect("offsets");
     let from = partitions.iter().map(|p| (p.clone(), -2)).collect();
-    let mut reader = log.reader(millrace_log::ReaderOptions { client_id: "test".into(), from, settings: Vec::new() }).await.expect("reader");
+    let mut reader = log
+        .reader(millrace_log::ReaderOptions {
+            client_id: "test".into(),
+            from,
+            settings: Vec::new(),
+        })
+        .await
+        .expect("reader");
     let mut places = Vec::new();
-    while reader.positions().iter().any(|(p, at)| ends[p.partition as usize].1 > *at) {
-        let batch = reader.next(Duration::from_millis(10)).await.expect("records");
-        places.extend(batch.records.iter().map(|r| (batch.topic_partition(r).partition, r.offset)));
+    while reader
+        .positions()
+        .iter()
+        .any(|(p, at)| ends[p.partition as usize].1 > *at)
+    {
+        let batch = reader
+            .next(Duration::from_millis(10))
+            .await
+            .expect("records");
+        places.extend(
+            batch
+                .records
+                .iter()
+                .map(|r| (batch.topic_partition(r).partition, r.offset)),
+        );
     }
     places
 }
@@ -294,7 +416,10 @@ async fn places_of(log: &MemoryLog) -> Vec<(i32, i64)> {
 async fn until(condition: impl AsyncFn() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     while !condition().await {
-        assert!(tokio::time::Instant::now() < deadline, "the condition never came");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "the condition never came"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -353,12 +478,18 @@ fn without_tolerance_the_poison_record_is_reported_and_fails_the_task() {
         let log = MemoryLog::new(1);
         fill(&log, &values(&["bad"])).await;
         let target = Arc::new(Mutex::new(Target::default()));
-        let props = props(&[("errors.deadletterqueue.topic.name", "dlq"), ("errors.deadletterqueue.topic.replication.factor", "1")]);
+        let props = props(&[
+            ("errors.deadletterqueue.topic.name", "dlq"),
+            ("errors.deadletterqueue.topic.replication.factor", "1"),
+        ]);
         let started = start(&log, &target, 0, 1, 0, &props).await;
         let error = started.job.await.expect("no panic").expect_err("fails");
         assert_eq!(error.message, "Tolerance exceeded in error handler");
         assert_eq!(contents(&log, "dlq").await.len(), 1);
-        assert!(committed(&log).await.is_empty(), "its offset is not committed");
+        assert!(
+            committed(&log).await.is_empty(),
+            "its offset is not committed"
+        );
     });
 }
 
@@ -368,7 +499,10 @@ fn i1_reported_records_are_in_the_queue_before_their_offsets_are_committed() {
         let log = MemoryLog::new(1);
         fill(&log, &values(&["a", "poison", "c", "d"])).await;
         let target = Arc::new(Mutex::new(Target::default()));
-        let base = [("errors.deadletterqueue.topic.name", "dlq"), ("errors.deadletterqueue.topic.replication.factor", "1")];
+        let base = [
+            ("errors.deadletterqueue.topic.name", "dlq"),
+            ("errors.deadletterqueue.topic.replication.factor", "1"),
+        ];
         let tolerant = props(&[base[0], base[1], ("errors.tolerance", "all")]);
         let started = start(&log, &target, 0, 1, 0, &tolerant).await;
         until(async || committed(&log).await.contains_key(&1)).await;
@@ -378,8 +512,18 @@ fn i1_reported_records_are_in_the_queue_before_their_offsets_are_committed() {
         append(&log, &values(&["poison"])).await;
         let started = start(&log, &target, 0, 1, 0, &props(&base)).await;
         let error = started.job.await.expect("no panic").expect_err("fails");
-        assert!(error.trace().contains("Tolerance exceeded in error handler"), "{}", error.trace());
-        assert_eq!(contents(&log, "dlq").await.len(), 2, "reported all the same");
+        assert!(
+            error
+                .trace()
+                .contains("Tolerance exceeded in error handler"),
+            "{}",
+            error.trace()
+        );
+        assert_eq!(
+            contents(&log, "dlq").await.len(),
+            2,
+            "reported all the same"
+        );
     });
 }
 
@@ -398,10 +542,25 @@ fn a_paused_sink_keeps_its_partitions_and_gets_nothing() {
         assert_eq!(committed(&log).await.len(), 4, "a pause commits");
         append(&log, &values(&["e", "f", "g", "h"])).await;
         tokio::time::sleep(Duration::from_secs(10)).await;
-        assert_eq!((written(), log.admin().group_members("connect-c").await.expect("members")), (4, 1));
+        assert_eq!(
+            (
+                written(),
+                log.admin()
+                    .group_members("connect-c")
+                    .await
+                    .expect("members")
+            ),
+            (4, 1)
+        );
         started.world.target.send_replace(TargetState::Started);
         until(async || written() == 8).await;
-        let topics: Vec<_> = started.world.statuses.state().topics("c").map(str::to_owned).collect();
+        let topics: Vec<_> = started
+            .world
+            .statuses
+            .state()
+            .topics("c")
+            .map(str::to_owned)
+            .collect();
         assert_eq!(topics, [TOPIC]);
         started.stop().await.expect("stops cleanly");
     });

@@ -76,7 +76,13 @@ pub(super) async fn run(
     state: LoopState,
 ) -> Result<(), TaskError> {
     let producer = env.log.producer(options).await;
-    let producer = producer.map_err(|e| log_error("source.producer", format!("Cannot make a producer for task {}", env.id), e))?;
+    let producer = producer.map_err(|e| {
+        log_error(
+            "source.producer",
+            format!("Cannot make a producer for task {}", env.id),
+            e,
+        )
+    })?;
     let next_flush = Instant::now() + env.worker.flush_interval;
     let mut this = AckedLoop {
         env,
@@ -140,7 +146,8 @@ impl AckedLoop<'_> {
     /// Whether more may be in flight.
     fn has_budget(&self) -> bool {
         let worker = &self.env.worker;
-        self.ring.in_flight() < worker.max_in_flight_records as usize && self.ring.in_flight_bytes() < worker.max_in_flight_bytes as usize
+        self.ring.in_flight() < worker.max_in_flight_records as usize
+            && self.ring.in_flight_bytes() < worker.max_in_flight_bytes as usize
     }
 
     async fn poll(&mut self) -> Result<(), TaskError> {
@@ -177,7 +184,16 @@ impl AckedLoop<'_> {
         self.out.batch.clear();
         self.taken = 0;
         let first = self.ring.next_sequence();
-        match self.encoder.encode(&mut self.state.batch, &mut self.out, &mut self.ring, &self.env.cancel).await {
+        match self
+            .encoder
+            .encode(
+                &mut self.state.batch,
+                &mut self.out,
+                &mut self.ring,
+                &self.env.cancel,
+            )
+            .await
+        {
             Ok(Progress::Done) => self.state.encoded = true,
             Ok(Progress::Full | Progress::Cancelled) => {}
             Err(error) => {
@@ -190,7 +206,9 @@ impl AckedLoop<'_> {
             self.unproven_topics.push((first, Arc::clone(&topic)));
             self.pending_topics.push(topic);
         }
-        self.env.meter.set_active(self.ring.in_flight(), self.ring.in_flight_bytes());
+        self.env
+            .meter
+            .set_active(self.ring.in_flight(), self.ring.in_flight_bytes());
     }
 
     async fn send(&mut self) -> Result<(), TaskError> {
@@ -221,7 +239,11 @@ impl AckedLoop<'_> {
                 Err(error) => Err(TopicKeeper::refused(&topic, error)),
             },
             Err(error) if error.is_retriable() => self.send_later(&error).await,
-            Err(error) => Err(log_error("source.send", "Unrecoverable exception trying to send".to_owned(), error)),
+            Err(error) => Err(log_error(
+                "source.send",
+                "Unrecoverable exception trying to send".to_owned(),
+                error,
+            )),
         }
     }
 
@@ -251,11 +273,22 @@ impl AckedLoop<'_> {
                     written += 1;
                     true
                 }
-                Err(error) if self.encoder.handler().policy().tolerate_all && concerns_the_record(&error) => {
+                Err(error)
+                    if self.encoder.handler().policy().tolerate_all
+                        && concerns_the_record(&error) =>
+                {
                     let shown = millrace_api::plugin::DataError::new(error.to_string());
-                    let _ = self.encoder.handler().failed(&shown, &mut Default::default());
-                    let place = crate::errors::Place { stage: millrace_api::plugin::Stage::KafkaProduce, class: "org.apache.kafka.clients.producer.KafkaProducer" };
-                    self.encoder.handler().log(&shown, place, || format!("source record is number {} of this task", delivery.sequence));
+                    let _ = self
+                        .encoder
+                        .handler()
+                        .failed(&shown, &mut Default::default());
+                    let place = crate::errors::Place {
+                        stage: millrace_api::plugin::Stage::KafkaProduce,
+                        class: "org.apache.kafka.clients.producer.KafkaProducer",
+                    };
+                    self.encoder.handler().log(&shown, place, || {
+                        format!("source record is number {} of this task", delivery.sequence)
+                    });
                     true
                 }
                 Err(error) => {
@@ -264,11 +297,15 @@ impl AckedLoop<'_> {
                 }
             };
             if durable {
-                self.ring.acked(delivery.sequence).map_err(|e| TaskError::fatal("source.delivery", e.to_string()))?; // I2
+                self.ring
+                    .acked(delivery.sequence)
+                    .map_err(|e| TaskError::fatal("source.delivery", e.to_string()))?; // I2
             }
         }
         self.env.meter.written(written);
-        self.env.meter.set_active(self.ring.in_flight(), self.ring.in_flight_bytes());
+        self.env
+            .meter
+            .set_active(self.ring.in_flight(), self.ring.in_flight_bytes());
         let proven = self.ring.first_in_flight();
         self.unproven_topics.retain(|(first, topic)| {
             let used = *first < proven;
@@ -279,7 +316,11 @@ impl AckedLoop<'_> {
         });
         match failure {
             None => Ok(()),
-            Some(error) => Err(log_error("source.delivery", "Unrecoverable exception from producer send callback".to_owned(), error)),
+            Some(error) => Err(log_error(
+                "source.delivery",
+                "Unrecoverable exception from producer send callback".to_owned(),
+                error,
+            )),
         }
     }
 
@@ -299,22 +340,40 @@ impl AckedLoop<'_> {
         let store = Arc::clone(&self.env.offsets);
         let writes: Vec<_> = {
             let state = store.state();
-            watermark.offsets.iter().flat_map(|(partition, offset)| state.writes(&connector, &Some((**partition).clone()), Some(offset))).collect()
+            watermark
+                .offsets
+                .iter()
+                .flat_map(|(partition, offset)| {
+                    state.writes(&connector, &Some((**partition).clone()), Some(offset))
+                })
+                .collect()
         };
         let limit = self.env.worker.flush_timeout;
         let write = Box::pin(async move {
             failpoint!("source-before-offset-write");
             match tokio::time::timeout(limit, store.put(writes)).await {
                 Ok(result) => result,
-                Err(_) => Err(LogError::Timeout(format!("offsets were not stored within offset.flush.timeout.ms={}", limit.as_millis()))),
+                Err(_) => Err(LogError::Timeout(format!(
+                    "offsets were not stored within offset.flush.timeout.ms={}",
+                    limit.as_millis()
+                ))),
             }
         });
-        self.flush = Some(Flush { watermark, offsets, started: Instant::now(), write });
+        self.flush = Some(Flush {
+            watermark,
+            offsets,
+            started: Instant::now(),
+            write,
+        });
     }
 
     async fn flushed(&mut self, result: Result<(), LogError>) -> Result<(), TaskError> {
-        let Some(flush) = self.flush.take() else { return Ok(()) };
-        self.env.meter.committed(result.is_ok(), flush.started.elapsed());
+        let Some(flush) = self.flush.take() else {
+            return Ok(());
+        };
+        self.env
+            .meter
+            .committed(result.is_ok(), flush.started.elapsed());
         if let Err(error) = result {
             tracing::warn!(task = %self.env.id, %error, "failed to store offsets; they are tried again with the next ones");
             // Newer positions win over those that come back.
@@ -377,7 +436,13 @@ impl AckedLoop<'_> {
         let sent = self.ring.next_sequence() - (self.out.batch.len() - self.taken) as u64;
         let mut failed = Ok(());
         while self.ring.first_in_flight() < sent && Instant::now() < deadline {
-            self.producer.wait(deadline.saturating_duration_since(Instant::now()).min(Duration::from_millis(100))).await;
+            self.producer
+                .wait(
+                    deadline
+                        .saturating_duration_since(Instant::now())
+                        .min(Duration::from_millis(100)),
+                )
+                .await;
             failed = self.collect().await;
             if failed.is_err() {
                 break;
@@ -389,7 +454,12 @@ impl AckedLoop<'_> {
             if self.flush.is_none() {
                 break;
             }
-            let Ok(result) = tokio::time::timeout_at(deadline.max(Instant::now() + Duration::from_millis(100)), write_done(&mut self.flush)).await else {
+            let Ok(result) = tokio::time::timeout_at(
+                deadline.max(Instant::now() + Duration::from_millis(100)),
+                write_done(&mut self.flush),
+            )
+            .await
+            else {
                 tracing::warn!(task = %self.env.id, "the last offsets were not stored in time; their records will be sent again");
                 break;
             };
@@ -404,7 +474,13 @@ impl AckedLoop<'_> {
 
 /// Whether an error is about one record rather than about the log.
 fn concerns_the_record(error: &LogError) -> bool {
-    matches!(error, LogError::RecordTooLarge { .. } | LogError::Authorization(_) | LogError::UnknownTopic(_) | LogError::Config(_))
+    matches!(
+        error,
+        LogError::RecordTooLarge { .. }
+            | LogError::Authorization(_)
+            | LogError::UnknownTopic(_)
+            | LogError::Config(_)
+    )
 }
 
 /// The end of the write under way; never, without one.

@@ -159,7 +159,10 @@ impl AtomicLoop<'_> {
     /// Whether more may be taken in.
     fn has_budget(&self) -> bool {
         let worker = &self.env.worker;
-        let (records, bytes) = self.commit.as_ref().map_or((0, 0), |commit| (commit.records, commit.bytes));
+        let (records, bytes) = self
+            .commit
+            .as_ref()
+            .map_or((0, 0), |commit| (commit.records, commit.bytes));
         self.reached.records + records < worker.max_in_flight_records as usize
             && self.out.batch.byte_size() + bytes < worker.max_in_flight_bytes as usize
     }
@@ -174,20 +177,33 @@ impl AtomicLoop<'_> {
         if self.reached.offsets.is_empty() {
             return false;
         }
-        let no_more = self.state.finished || self.state.failure.is_some() || self.env.paused() || !self.state.encoded;
+        let no_more = self.state.finished
+            || self.state.failure.is_some()
+            || self.env.paused()
+            || !self.state.encoded;
         if self.reached.records == 0 {
             // Positions alone are stored as often as Java stores them.
             return no_more || Instant::now() >= self.next_flush;
         }
-        let waited = self.filling_since.is_some_and(|since| since.elapsed() >= self.env.worker.commit_linger);
-        no_more || waited || self.hurry || self.out.batch.byte_size() >= ENOUGH || !self.has_budget()
+        let waited = self
+            .filling_since
+            .is_some_and(|since| since.elapsed() >= self.env.worker.commit_linger);
+        no_more
+            || waited
+            || self.hurry
+            || self.out.batch.byte_size() >= ENOUGH
+            || !self.has_budget()
     }
 
     /// Waits for the next thing to happen, polling the source meanwhile if that is allowed.
     async fn step(&mut self, may_poll: bool, until: Option<Instant>) -> Result<(), TaskError> {
         let free = self.producer.is_some();
-        let linger = self.filling_since.filter(|_| free).map(|since| since + self.env.worker.commit_linger);
-        let flush = (free && self.reached.records == 0 && !self.reached.offsets.is_empty()).then_some(self.next_flush);
+        let linger = self
+            .filling_since
+            .filter(|_| free)
+            .map(|since| since + self.env.worker.commit_linger);
+        let flush = (free && self.reached.records == 0 && !self.reached.offsets.is_empty())
+            .then_some(self.next_flush);
         if may_poll {
             self.state.batch.clear();
         }
@@ -225,7 +241,16 @@ impl AtomicLoop<'_> {
     }
 
     async fn encode(&mut self) {
-        match self.encoder.encode(&mut self.state.batch, &mut self.out, &mut self.reached, &self.env.cancel).await {
+        match self
+            .encoder
+            .encode(
+                &mut self.state.batch,
+                &mut self.out,
+                &mut self.reached,
+                &self.env.cancel,
+            )
+            .await
+        {
             Ok(Progress::Done) => self.state.encoded = true,
             Ok(Progress::Full) => self.hurry = true,
             Ok(Progress::Cancelled) => {}
@@ -244,8 +269,14 @@ impl AtomicLoop<'_> {
     }
 
     fn show_active(&self) {
-        let (records, bytes) = self.commit.as_ref().map_or((0, 0), |commit| (commit.records, commit.bytes));
-        self.env.meter.set_active(self.reached.records + records, self.out.batch.byte_size() + bytes);
+        let (records, bytes) = self
+            .commit
+            .as_ref()
+            .map_or((0, 0), |commit| (commit.records, commit.bytes));
+        self.env.meter.set_active(
+            self.reached.records + records,
+            self.out.batch.byte_size() + bytes,
+        );
     }
 
     /// Makes topics, then sends what fills, with the offsets that it leads to (I5), to be committed in the background.
@@ -267,7 +298,9 @@ impl AtomicLoop<'_> {
                 Err(error) => return Err(TopicKeeper::refused(&topic, error)),
             }
         }
-        let Some(producer) = self.producer.take() else { return Ok(()) };
+        let Some(producer) = self.producer.take() else {
+            return Ok(());
+        };
         failpoint!("source-before-produce");
         let mut out = std::mem::replace(&mut self.out, self.spare.take().unwrap_or_default());
         let reached = std::mem::take(&mut self.reached);
@@ -280,15 +313,35 @@ impl AtomicLoop<'_> {
         {
             let index = out.batch.topic(self.env.offsets.topic());
             let stored = self.env.offsets.state();
-            for ((partition, offset), index_of) in watermark.offsets.iter().zip(reached.offsets.keys()) {
+            for ((partition, offset), index_of) in
+                watermark.offsets.iter().zip(reached.offsets.keys())
+            {
                 let known = self.known.insert(*index_of, Arc::clone(offset));
-                before.push(known.as_deref().or_else(|| stored.offset(&self.env.id.connector, &Some((**partition).clone()))).cloned());
-                for write in stored.writes(&self.env.id.connector, &Some((**partition).clone()), Some(offset)) {
-                    out.batch.append(index, -1, -1, Some(&write.key), write.value.as_deref());
+                before.push(
+                    known
+                        .as_deref()
+                        .or_else(|| {
+                            stored.offset(&self.env.id.connector, &Some((**partition).clone()))
+                        })
+                        .cloned(),
+                );
+                for write in stored.writes(
+                    &self.env.id.connector,
+                    &Some((**partition).clone()),
+                    Some(offset),
+                ) {
+                    out.batch
+                        .append(index, -1, -1, Some(&write.key), write.value.as_deref());
                 }
             }
         }
-        let transaction = Transaction { producer, out, records: reached.records, watermark, before };
+        let transaction = Transaction {
+            producer,
+            out,
+            records: reached.records,
+            watermark,
+            before,
+        };
         let settle = Settle {
             log: Arc::clone(&self.env.log),
             offsets: Arc::clone(&self.env.offsets),
@@ -299,13 +352,22 @@ impl AtomicLoop<'_> {
             limit: self.env.worker.flush_timeout,
         };
         let job = AbortOnDropHandle::new(tokio::spawn(settle.commit(transaction)));
-        self.commit = Some(Commit { started: Instant::now(), records: reached.records, bytes, job });
+        self.commit = Some(Commit {
+            started: Instant::now(),
+            records: reached.records,
+            bytes,
+            job,
+        });
         Ok(())
     }
 
     async fn committed(&mut self, done: Result<Transaction, TaskError>) -> Result<(), TaskError> {
-        let Some(commit) = self.commit.take() else { return Ok(()) };
-        self.env.meter.committed(done.is_ok(), commit.started.elapsed());
+        let Some(commit) = self.commit.take() else {
+            return Ok(());
+        };
+        self.env
+            .meter
+            .committed(done.is_ok(), commit.started.elapsed());
         let mut transaction = done?;
         failpoint!("source-after-offset-write");
         self.env.meter.written(transaction.records);
@@ -360,7 +422,11 @@ async fn commit_done(commit: &mut Option<Commit>) -> Result<Transaction, TaskErr
         None => std::future::pending().await,
         Some(commit) => match (&mut commit.job).await {
             Ok(done) => done,
-            Err(error) => Err(TaskError::fatal("source.commit", "The commit of a transaction was interrupted").with_source(error)),
+            Err(error) => Err(TaskError::fatal(
+                "source.commit",
+                "The commit of a transaction was interrupted",
+            )
+            .with_source(error)),
         },
     }
 }
@@ -399,7 +465,12 @@ impl Settle {
             match &error {
                 LogError::UnknownTopic(topic) => {
                     let _ = transaction.producer.abort().await;
-                    let new = millrace_log::NewTopic { name: topic.clone(), partitions: -1, replication_factor: -1, settings: Vec::new() };
+                    let new = millrace_log::NewTopic {
+                        name: topic.clone(),
+                        partitions: -1,
+                        replication_factor: -1,
+                        settings: Vec::new(),
+                    };
                     match self.log.admin().create_topic(&new).await {
                         Ok(()) | Err(LogError::TopicExists(_)) => continue,
                         Err(refused) if refused.is_retriable() => {}
@@ -412,11 +483,16 @@ impl Settle {
             }
             let wait = pause.next_pause();
             tracing::warn!(task = %self.id, %error, "cannot commit a transaction; trying again in {} ms", wait.as_millis());
-            if self.cancel.is_cancelled() && *give_up.get_or_insert(Instant::now() + self.limit) <= Instant::now() {
+            if self.cancel.is_cancelled()
+                && *give_up.get_or_insert(Instant::now() + self.limit) <= Instant::now()
+            {
                 return Err(self.failed(error));
             }
             tokio::time::sleep(wait).await;
-            let fresh = self.log.transactional_producer(&self.transactional_id, self.options.clone()).await;
+            let fresh = self
+                .log
+                .transactional_producer(&self.transactional_id, self.options.clone())
+                .await;
             match fresh {
                 Ok(fresh) => transaction.producer = fresh,
                 Err(error) if error.is_retriable() => continue,
@@ -425,7 +501,9 @@ impl Settle {
             loop {
                 match self.offsets.read_to_end().await {
                     Ok(()) => break,
-                    Err(error) if error.is_retriable() => tokio::time::sleep(pause.next_pause()).await,
+                    Err(error) if error.is_retriable() => {
+                        tokio::time::sleep(pause.next_pause()).await
+                    }
                     Err(error) => return Err(self.failed(error)),
                 }
             }
@@ -442,15 +520,23 @@ impl Settle {
     fn outcome(&self, transaction: &Transaction) -> Settled {
         let state = self.offsets.state();
         let connector = &self.id.connector;
-        let mut all = transaction.watermark.offsets.iter().zip(&transaction.before);
+        let mut all = transaction
+            .watermark
+            .offsets
+            .iter()
+            .zip(&transaction.before);
         let unmoved = all.clone().all(|((partition, _), before)| match before {
             Some(before) => state.is_stored(connector, &Some((**partition).clone()), before),
-            None => state.offset(connector, &Some((**partition).clone())).is_none(),
+            None => state
+                .offset(connector, &Some((**partition).clone()))
+                .is_none(),
         });
         if unmoved {
             // Also when new and old offsets are the same: a record twice is better than none.
             Settled::Dropped
-        } else if all.all(|((partition, offset), _)| state.is_stored(connector, &Some((**partition).clone()), offset)) {
+        } else if all.all(|((partition, offset), _)| {
+            state.is_stored(connector, &Some((**partition).clone()), offset)
+        }) {
             Settled::Committed
         } else {
             Settled::Foreign
@@ -466,7 +552,14 @@ impl Settle {
     }
 
     fn failed(&self, error: LogError) -> TaskError {
-        log_error("source.commit", format!("Failed to flush offsets and/or records for task {}", self.id), error)
+        log_error(
+            "source.commit",
+            format!(
+                "Failed to flush offsets and/or records for task {}",
+                self.id
+            ),
+            error,
+        )
     }
 }
 
@@ -483,7 +576,10 @@ fn transactional_id(env: &TaskEnv) -> String {
 
 /// The task's transactional producer, tried again and again while the log is away; `None`: told to stop meanwhile. From here on whoever wrote under its id before
 /// writes nothing more (I4), so it must be made before the task reads where to go on from.
-pub(super) async fn producer(env: &TaskEnv, options: &ProducerOptions) -> Result<Option<Box<dyn TransactionalProducer>>, TaskError> {
+pub(super) async fn producer(
+    env: &TaskEnv,
+    options: &ProducerOptions,
+) -> Result<Option<Box<dyn TransactionalProducer>>, TaskError> {
     let (log, id, task, cancel) = (&*env.log, transactional_id(env), &env.id, &env.cancel);
     let mut pause = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
     loop {
@@ -505,7 +601,13 @@ pub(super) async fn producer(env: &TaskEnv, options: &ProducerOptions) -> Result
                     () = tokio::time::sleep(pause.next_pause()) => {}
                 }
             }
-            Err(error) => return Err(log_error("source.producer", format!("Cannot make a producer for task {task}"), error)),
+            Err(error) => {
+                return Err(log_error(
+                    "source.producer",
+                    format!("Cannot make a producer for task {task}"),
+                    error,
+                ));
+            }
         }
     }
 }

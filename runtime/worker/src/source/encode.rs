@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_api::data::{Data, Headers, Record, SourceOffset, SourceRecord, Value};
-use millrace_api::plugin::{DataError, Encoded, NeedsSchema, SourceBatch, Stage, TaskError, Verdict};
+use millrace_api::plugin::{
+    DataError, Encoded, NeedsSchema, SourceBatch, Stage, TaskError, Verdict,
+};
 use millrace_log::{RecordBatch, TopicIndex};
 use tokio_util::sync::CancellationToken;
 
@@ -86,9 +88,15 @@ enum Converted {
 }
 
 impl Encoder {
-    pub(super) fn new(chain: TransformChain, converters: Converters, handler: ErrorHandler, forbidden: Option<String>) -> Self {
+    pub(super) fn new(
+        chain: TransformChain,
+        converters: Converters,
+        handler: ErrorHandler,
+        forbidden: Option<String>,
+    ) -> Self {
         let policy = handler.policy();
-        let keep_original = !chain.is_empty() && (policy.log_messages || policy.retry_timeout != Some(Duration::ZERO));
+        let keep_original = !chain.is_empty()
+            && (policy.log_messages || policy.retry_timeout != Some(Duration::ZERO));
         Self {
             chain,
             converters,
@@ -180,7 +188,12 @@ impl Encoder {
     }
 
     /// The record loop: no await, no lock, no clock.
-    fn advance(&mut self, records: &mut [SourceRecord], out: &mut Outbox, track: &mut impl Track) -> Step {
+    fn advance(
+        &mut self,
+        records: &mut [SourceRecord],
+        out: &mut Outbox,
+        track: &mut impl Track,
+    ) -> Step {
         while let Some(record) = records.get_mut(self.cursor.record) {
             if out.batch.byte_size() >= FULL {
                 return Step::Full;
@@ -190,7 +203,10 @@ impl Encoder {
                 if self.keep_original && self.cursor.original.is_none() {
                     self.cursor.original = Some(record.record.clone());
                 }
-                match self.chain.apply(&mut record.record, &mut self.cursor.transform) {
+                match self
+                    .chain
+                    .apply(&mut record.record, &mut self.cursor.transform)
+                {
                     Ok(Verdict::Keep) => {}
                     Ok(Verdict::Drop) => {
                         track.mark(record.source_partition, record.source_offset.clone());
@@ -203,7 +219,13 @@ impl Encoder {
                             record.record = original.clone();
                             self.cursor.transform = 0;
                         }
-                        match self.failed(record, failure.error, Stage::Transformation, failure.class, track) {
+                        match self.failed(
+                            record,
+                            failure.error,
+                            Stage::Transformation,
+                            failure.class,
+                            track,
+                        ) {
                             None => continue,
                             Some(step) => return step,
                         }
@@ -235,14 +257,22 @@ impl Encoder {
     }
 
     fn pass_marks(&mut self, record: usize, track: &mut impl Track) {
-        while let Some((_, partition, offset)) = self.progress.get(self.cursor.progress).filter(|mark| mark.0 <= record) {
+        while let Some((_, partition, offset)) = self
+            .progress
+            .get(self.cursor.progress)
+            .filter(|mark| mark.0 <= record)
+        {
             track.mark(*partition, offset.clone());
             self.cursor.progress += 1;
         }
     }
 
     /// Converts one record and appends it. Unless it says so nothing was appended, and the record's headers are as they were.
-    fn convert(&mut self, record: &mut Record, outbox: &mut Outbox) -> Result<Converted, (DataError, Stage, &'static str)> {
+    fn convert(
+        &mut self,
+        record: &mut Record,
+        outbox: &mut Outbox,
+    ) -> Result<Converted, (DataError, Stage, &'static str)> {
         let converters = &mut self.converters;
         let (known, new_topics) = (&mut self.known, &mut self.new_topics);
         let topic = outbox.index(&record.topic, |topic| {
@@ -252,7 +282,10 @@ impl Encoder {
         });
         if !self.new_topics.is_empty() && self.forbidden.as_deref() == Some(&*record.topic) {
             let message = "Source tasks may not produce to their own offsets topics when exactly-once support is enabled";
-            return Ok(Converted::Stopped(Step::Failed(TaskError::fatal("source.offsets-topic", message))));
+            return Ok(Converted::Stopped(Step::Failed(TaskError::fatal(
+                "source.offsets-topic",
+                message,
+            ))));
         }
         let out = &mut outbox.batch;
         let timestamp = match record.timestamp {
@@ -260,16 +293,24 @@ impl Encoder {
             Some(timestamp) if timestamp >= -1 => timestamp,
             Some(timestamp) => {
                 let message = format!("Invalid record timestamp {timestamp}");
-                return Ok(Converted::Stopped(Step::Failed(TaskError::fatal("source.timestamp", message))));
+                return Ok(Converted::Stopped(Step::Failed(TaskError::fatal(
+                    "source.timestamp",
+                    message,
+                ))));
             }
         };
         let given = record.headers.clone();
         if !given.is_empty() && !self.headers.holds(&given) {
-            self.headers.fill(&record.topic, &given, converters).map_err(|e| (e, Stage::HeaderConverter, converters.header_class))?;
+            self.headers
+                .fill(&record.topic, &given, converters)
+                .map_err(|e| (e, Stage::HeaderConverter, converters.header_class))?;
         }
         let arena = out.begin();
         let before = arena.len();
-        match converters.key.encode(&record.topic, &mut record.headers, &record.key, arena) {
+        match converters
+            .key
+            .encode(&record.topic, &mut record.headers, &record.key, arena)
+        {
             Ok(Encoded::Written) => out.end_key(true),
             Ok(Encoded::Null) => out.end_key(false),
             Ok(Encoded::NeedsSchema(need)) => {
@@ -281,7 +322,12 @@ impl Encoder {
                 return Err((error, Stage::KeyConverter, converters.key_class));
             }
         }
-        match converters.value.encode(&record.topic, &mut record.headers, &record.value, out.arena()) {
+        match converters.value.encode(
+            &record.topic,
+            &mut record.headers,
+            &record.value,
+            out.arena(),
+        ) {
             Ok(Encoded::Written) => out.end_value(true),
             Ok(Encoded::Null) => out.end_value(false),
             Ok(Encoded::NeedsSchema(need)) => {
@@ -307,13 +353,21 @@ impl Encoder {
     }
 
     /// Handles a failure of the current record: `None` when the loop goes on, with the next record or with this one again.
-    fn failed(&mut self, record: &SourceRecord, error: DataError, stage: Stage, class: &'static str, track: &mut impl Track) -> Option<Step> {
+    fn failed(
+        &mut self,
+        record: &SourceRecord,
+        error: DataError,
+        stage: Stage,
+        class: &'static str,
+        track: &mut impl Track,
+    ) -> Option<Step> {
         let outcome = self.handler.failed(&error, &mut self.cursor.attempts);
         if let Outcome::Retry(pause) = outcome {
             return Some(Step::Retry(pause));
         }
         let shown = self.cursor.original.as_ref().unwrap_or(&record.record);
-        self.handler.log(&error, Place { stage, class }, || describe(record, shown));
+        self.handler
+            .log(&error, Place { stage, class }, || describe(record, shown));
         if matches!(outcome, Outcome::Fail) {
             return Some(Step::Failed(ErrorHandler::tolerance_exceeded(error)));
         }
@@ -335,7 +389,13 @@ fn describe(record: &SourceRecord, shown: &Record) -> String {
 }
 
 /// Appends a header that a converter added: bytes as they are, anything else through the header converter.
-fn write_added(topic: &str, name: &Arc<str>, data: &Data, converters: &mut Converters, out: &mut RecordBatch) -> Result<(), DataError> {
+fn write_added(
+    topic: &str,
+    name: &Arc<str>,
+    data: &Data,
+    converters: &mut Converters,
+    out: &mut RecordBatch,
+) -> Result<(), DataError> {
     if let Value::Bytes(bytes) = &data.value {
         out.header(name, Some(bytes));
         return Ok(());
@@ -380,13 +440,15 @@ impl Outbox {
     }
 }
 
+/// Name, and where the value's bytes lie; `None` is null.
+type EncodedHeader = (Arc<str>, Option<(usize, usize)>);
+
 /// The bytes of one list of headers: a snapshot or a heartbeat shares one list among all its records.
 #[derive(Debug, Default)]
 struct HeaderMemo {
     list: Headers,
     bytes: Vec<u8>,
-    /// Name, and where in `bytes` its value lies; `None` is null.
-    entries: Vec<(Arc<str>, Option<(usize, usize)>)>,
+    entries: Vec<EncodedHeader>,
 }
 
 impl HeaderMemo {
@@ -394,14 +456,25 @@ impl HeaderMemo {
         !self.list.is_empty() && self.list.same_list(headers)
     }
 
-    fn fill(&mut self, topic: &str, headers: &Headers, converters: &mut Converters) -> Result<(), DataError> {
+    fn fill(
+        &mut self,
+        topic: &str,
+        headers: &Headers,
+        converters: &mut Converters,
+    ) -> Result<(), DataError> {
         self.list = Headers::new();
         self.bytes.clear();
         self.entries.clear();
         for header in headers {
             let start = self.bytes.len();
-            let present = converters.header.encode(topic, &header.name, &header.data, &mut self.bytes)?;
-            self.entries.push((Arc::clone(&header.name), present.then_some((start, self.bytes.len()))));
+            let present =
+                converters
+                    .header
+                    .encode(topic, &header.name, &header.data, &mut self.bytes)?;
+            self.entries.push((
+                Arc::clone(&header.name),
+                present.then_some((start, self.bytes.len())),
+            ));
         }
         self.list = headers.clone();
         Ok(())

@@ -19,7 +19,9 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use millrace_api::config::Props;
 use millrace_api::data::SourceOffset;
-use millrace_api::plugin::{ErrorKind, SourceBatch, SourceTask, SourceTaskContext, TaskError, Watermark};
+use millrace_api::plugin::{
+    ErrorKind, SourceBatch, SourceTask, SourceTaskContext, TaskError, Watermark,
+};
 use millrace_log::{LogError, ProducerOptions, SourceDiscipline};
 
 use crate::connector_config::{ConnectorKeys, TopicCreation, client_settings};
@@ -54,18 +56,38 @@ impl std::fmt::Debug for SourceRunner {
 
 impl SourceRunner {
     /// Prepares everything that can be wrong with a configuration. `connector` is the connector's, `props` the task's.
-    pub fn new(env: TaskEnv, task: Box<dyn SourceTask>, plugins: &PluginRegistry, connector: &Props, props: Props) -> Result<Self, TaskError> {
+    pub fn new(
+        env: TaskEnv,
+        task: Box<dyn SourceTask>,
+        plugins: &PluginRegistry,
+        connector: &Props,
+        props: Props,
+    ) -> Result<Self, TaskError> {
         let keys = ConnectorKeys::read(connector)?;
-        let handler = ErrorHandler::new(keys.error_policy(), env.id.clone(), Arc::clone(&env.meter), Arc::clone(&env.clock));
+        let handler = ErrorHandler::new(
+            keys.error_policy(),
+            env.id.clone(),
+            Arc::clone(&env.meter),
+            Arc::clone(&env.clock),
+        );
         let chain = TransformChain::create(plugins, connector, &keys)?;
         let converters = Converters::create(plugins, &env.worker, connector)?;
         let creation = TopicCreation::read(&env.worker, connector, &keys)?;
-        let producer =
-            ProducerOptions { client_id: format!("connector-producer-{}", env.id), settings: client_settings(&env.worker, connector, "producer")? };
+        let producer = ProducerOptions {
+            client_id: format!("connector-producer-{}", env.id),
+            settings: client_settings(&env.worker, connector, "producer")?,
+        };
         let atomic = env.log.source_discipline() == SourceDiscipline::Atomic;
         let forbidden = atomic.then(|| env.offsets.topic().to_owned());
         let topics = TopicKeeper::new(Arc::clone(&env.log), env.status.clone(), creation);
-        Ok(Self { task, props, encoder: Encoder::new(chain, converters, handler, forbidden), topics, producer, env })
+        Ok(Self {
+            task,
+            props,
+            encoder: Encoder::new(chain, converters, handler, forbidden),
+            topics,
+            producer,
+            env,
+        })
     }
 
     /// Runs until the task is told to stop or fails. Statuses RUNNING and PAUSED are written here; the end is the caller's to report.
@@ -90,8 +112,29 @@ impl SourceRunner {
         let id = self.env.id.clone();
         let state = LoopState::new();
         let result = match transactional {
-            None => acked::run(self.env, &mut *self.task, self.encoder, self.topics, self.producer, state).await,
-            Some(producer) => atomic::run(self.env, &mut *self.task, self.encoder, self.topics, producer, self.producer, state).await,
+            None => {
+                acked::run(
+                    self.env,
+                    &mut *self.task,
+                    self.encoder,
+                    self.topics,
+                    self.producer,
+                    state,
+                )
+                .await
+            }
+            Some(producer) => {
+                atomic::run(
+                    self.env,
+                    &mut *self.task,
+                    self.encoder,
+                    self.topics,
+                    producer,
+                    self.producer,
+                    state,
+                )
+                .await
+            }
         };
         if let Err(error) = self.task.stop().await {
             tracing::warn!(task = %id, %error, "the task failed to stop cleanly");
@@ -105,7 +148,10 @@ impl SourceRunner {
         loop {
             let context = SourceTaskContext {
                 id: self.env.id.clone(),
-                offsets: Arc::new(ConnectorOffsetReader::new(Arc::clone(&self.env.offsets), Arc::clone(&self.env.id.connector))),
+                offsets: Arc::new(ConnectorOffsetReader::new(
+                    Arc::clone(&self.env.offsets),
+                    Arc::clone(&self.env.id.connector),
+                )),
                 clock: Arc::clone(&self.env.clock),
                 metrics: Arc::clone(&self.env.meter) as _,
                 cancel: self.env.cancel.clone(),
@@ -155,7 +201,12 @@ impl LoopState {
     }
 
     /// Takes in what a poll has answered; `None`: it was dropped to do something else.
-    fn polled(&mut self, env: &TaskEnv, polled: Option<Result<millrace_api::plugin::Poll, TaskError>>, since: tokio::time::Instant) {
+    fn polled(
+        &mut self,
+        env: &TaskEnv,
+        polled: Option<Result<millrace_api::plugin::Poll, TaskError>>,
+        since: tokio::time::Instant,
+    ) {
         use millrace_api::plugin::Poll;
         self.encoded = self.batch.is_empty();
         match polled {
@@ -172,13 +223,17 @@ impl LoopState {
             Some(Err(error)) => self.failure = Some(error),
         }
         if !self.encoded {
-            env.meter.polled(self.batch.records().len(), since.elapsed());
+            env.meter
+                .polled(self.batch.records().len(), since.elapsed());
         }
     }
 
     /// Until when polling must wait after a failure.
     fn pausing_until(&mut self) -> Option<tokio::time::Instant> {
-        if self.poll_not_before.is_some_and(|at| at <= tokio::time::Instant::now()) {
+        if self
+            .poll_not_before
+            .is_some_and(|at| at <= tokio::time::Instant::now())
+        {
             self.poll_not_before = None;
         }
         self.poll_not_before
@@ -194,12 +249,21 @@ async fn at_or_never(at: Option<tokio::time::Instant>) {
 }
 
 /// Source offsets by index of their source partition, as maps.
-fn render(task: &dyn SourceTask, batch: &SourceBatch, offsets: &IndexMap<u32, SourceOffset>) -> Watermark {
+fn render(
+    task: &dyn SourceTask,
+    batch: &SourceBatch,
+    offsets: &IndexMap<u32, SourceOffset>,
+) -> Watermark {
     let map = |offset: &SourceOffset| match offset {
         SourceOffset::Map(map) => Arc::clone(map),
         SourceOffset::Packed(numbers) => Arc::new(task.render_offset(numbers)),
     };
-    Watermark { offsets: offsets.iter().map(|(partition, offset)| (Arc::clone(batch.partition_map(*partition)), map(offset))).collect() }
+    Watermark {
+        offsets: offsets
+            .iter()
+            .map(|(partition, offset)| (Arc::clone(batch.partition_map(*partition)), map(offset)))
+            .collect(),
+    }
 }
 
 /// An error of the log as a task reports it.

@@ -59,8 +59,17 @@ impl CompletionRing {
     pub fn record(&mut self, partition: u32, offset: SourceOffset, bytes: u32) -> u64 {
         let queue = self.partition(partition);
         let at = queue.base + queue.queue.len() as u64;
-        queue.queue.push_back(Passed { done: false, mark: false, offset });
-        self.records.push_back(RecordSlot { partition, bytes, acked: false, at });
+        queue.queue.push_back(Passed {
+            done: false,
+            mark: false,
+            offset,
+        });
+        self.records.push_back(RecordSlot {
+            partition,
+            bytes,
+            acked: false,
+            at,
+        });
         self.in_flight += 1;
         self.in_flight_bytes += bytes as usize;
         self.next_sequence() - 1
@@ -71,17 +80,31 @@ impl CompletionRing {
         let partition = self.partition(partition);
         match partition.queue.back_mut() {
             Some(last) if last.mark => last.offset = offset,
-            _ => partition.queue.push_back(Passed { done: true, mark: true, offset }),
+            _ => partition.queue.push_back(Passed {
+                done: true,
+                mark: true,
+                offset,
+            }),
         }
         partition.advance();
     }
 
     /// The record with this number is durable.
     pub fn acked(&mut self, sequence: u64) -> Result<(), UnknownSequence> {
-        let index = sequence.checked_sub(self.base).and_then(|i| usize::try_from(i).ok());
-        let slot = index.and_then(|i| self.records.get_mut(i)).filter(|slot| !slot.acked).ok_or(UnknownSequence(sequence))?;
+        let index = sequence
+            .checked_sub(self.base)
+            .and_then(|i| usize::try_from(i).ok());
+        let slot = index
+            .and_then(|i| self.records.get_mut(i))
+            .filter(|slot| !slot.acked)
+            .ok_or(UnknownSequence(sequence))?;
         slot.acked = true;
-        let RecordSlot { partition, bytes, at, .. } = *slot;
+        let RecordSlot {
+            partition,
+            bytes,
+            at,
+            ..
+        } = *slot;
         self.in_flight -= 1;
         self.in_flight_bytes -= bytes as usize;
         while self.records.front().is_some_and(|slot| slot.acked) {
@@ -121,7 +144,11 @@ impl CompletionRing {
 
     /// The watermarks that have moved since the last call: (source partition, offset).
     pub fn take_watermarks(&mut self) -> Vec<(u32, SourceOffset)> {
-        let moved = self.partitions.iter_mut().enumerate().filter(|(_, p)| p.moved);
+        let moved = self
+            .partitions
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, p)| p.moved);
         moved
             .filter_map(|(index, p)| {
                 p.moved = false;
@@ -180,7 +207,11 @@ mod tests {
         fn watermarks(&mut self) -> Vec<(u32, u64)> {
             let mut moved = Vec::new();
             for partition in 0..4 {
-                let prefix = self.entries.iter().filter(|e| e.0 == partition).take_while(|e| e.3);
+                let prefix = self
+                    .entries
+                    .iter()
+                    .filter(|e| e.0 == partition)
+                    .take_while(|e| e.3);
                 if let Some(last) = prefix.map(|e| e.1).last()
                     && self.taken.insert(partition, last) != Some(last)
                 {
@@ -257,9 +288,21 @@ mod tests {
         ring.acked(second).expect("in flight");
         assert!(ring.take_watermarks().is_empty());
         ring.acked(other).expect("in flight");
-        assert_eq!(ring.take_watermarks().iter().map(|(p, o)| (*p, number(o))).collect::<Vec<_>>(), [(1, 7)]);
+        assert_eq!(
+            ring.take_watermarks()
+                .iter()
+                .map(|(p, o)| (*p, number(o)))
+                .collect::<Vec<_>>(),
+            [(1, 7)]
+        );
         ring.acked(first).expect("in flight");
-        assert_eq!(ring.take_watermarks().iter().map(|(p, o)| (*p, number(o))).collect::<Vec<_>>(), [(0, 3)]);
+        assert_eq!(
+            ring.take_watermarks()
+                .iter()
+                .map(|(p, o)| (*p, number(o)))
+                .collect::<Vec<_>>(),
+            [(0, 3)]
+        );
     }
 
     #[test]

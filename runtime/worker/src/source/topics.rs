@@ -17,14 +17,24 @@ pub(super) struct TopicKeeper {
 }
 
 impl TopicKeeper {
-    pub(super) fn new(log: Arc<dyn Log>, status: TaskStatus, creation: Option<TopicCreation>) -> Self {
-        Self { log, status, creation }
+    pub(super) fn new(
+        log: Arc<dyn Log>,
+        status: TaskStatus,
+        creation: Option<TopicCreation>,
+    ) -> Self {
+        Self {
+            log,
+            status,
+            creation,
+        }
     }
 
     /// Before the first record of `topic`: creates it by the connector's `topic.creation.*` keys, unless it exists or there are none; then the log makes it, or
     /// refuses the record. The error is the log's, to be tried again when it is retriable.
     pub(super) async fn before_use(&self, topic: &str) -> Result<(), LogError> {
-        let Some(creation) = &self.creation else { return Ok(()) };
+        let Some(creation) = &self.creation else {
+            return Ok(());
+        };
         if self.log.admin().describe_topic(topic).await?.is_some() {
             return Ok(());
         }
@@ -35,7 +45,12 @@ impl TopicKeeper {
     pub(super) async fn missing(&self, topic: &str) -> Result<(), LogError> {
         let new = match &self.creation {
             Some(creation) => creation.topic(topic),
-            None => NewTopic { name: topic.to_owned(), partitions: -1, replication_factor: -1, settings: Vec::new() },
+            None => NewTopic {
+                name: topic.to_owned(),
+                partitions: -1,
+                replication_factor: -1,
+                settings: Vec::new(),
+            },
         };
         self.create(&new).await
     }
@@ -43,7 +58,11 @@ impl TopicKeeper {
     async fn create(&self, new: &NewTopic) -> Result<(), LogError> {
         match self.log.admin().create_topic(new).await {
             Ok(()) => {
-                tracing::info!(topic = new.name, partitions = new.partitions, "created topic");
+                tracing::info!(
+                    topic = new.name,
+                    partitions = new.partitions,
+                    "created topic"
+                );
                 Ok(())
             }
             Err(LogError::TopicExists(_)) => Ok(()),

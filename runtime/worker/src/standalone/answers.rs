@@ -1,61 +1,110 @@
 //! Reads: what the stores say, in the form of REST's answers. And validation.
 
-use millrace_api::config::connector::{PluginDefaults, WorkerDefaults, sink_connector_def, source_connector_def};
+use millrace_api::config::connector::{
+    PluginDefaults, WorkerDefaults, sink_connector_def, source_connector_def,
+};
 use millrace_api::config::{
-    ConfigInfos, ConfigKeyInfo, ConnectorAnswers, PluginKind, Props, RawProps, ValidationFailure, VersionRange, plugin_key_infos, validate_connector,
+    ConfigInfos, ConfigKeyInfo, ConnectorAnswers, PluginKind, Props, RawProps, ValidationFailure,
+    VersionRange, plugin_key_infos, validate_connector,
 };
 
 use super::Shared;
 use crate::herder::{
-    ConnectorInfo, ConnectorState, ConnectorStateInfo, ConnectorTaskId, ConnectorType, HerderError, StatusVersion, TaskInfo, TaskState,
+    ConnectorInfo, ConnectorState, ConnectorStateInfo, ConnectorTaskId, ConnectorType, HerderError,
+    StatusVersion, TaskInfo, TaskState,
 };
 use crate::plugins::ConnectorPlugin;
 use crate::stores::status::Status;
 
 impl Shared {
     pub(super) fn kind(&self, name: &str) -> ConnectorType {
-        let plugin = self.props(name).and_then(|props| self.plugins.connector(props.get("connector.class")?.trim()).ok());
+        let plugin = self.props(name).and_then(|props| {
+            self.plugins
+                .connector(props.get("connector.class")?.trim())
+                .ok()
+        });
         plugin.map_or(ConnectorType::Unknown, |plugin| plugin.kind())
     }
 
     pub(super) fn info(&self, name: &str) -> Result<ConnectorInfo, HerderError> {
         let (config, tasks) = {
             let state = self.configs.state();
-            let connector = state.connector(name).ok_or_else(|| HerderError::connector_not_found(name))?;
-            let tasks = connector.runnable_tasks().map(|(task, _)| ConnectorTaskId { connector: name.to_owned(), task }).collect();
+            let connector = state
+                .connector(name)
+                .ok_or_else(|| HerderError::connector_not_found(name))?;
+            let tasks = connector
+                .runnable_tasks()
+                .map(|(task, _)| ConnectorTaskId {
+                    connector: name.to_owned(),
+                    task,
+                })
+                .collect();
             (connector.config.clone(), tasks)
         };
-        Ok(ConnectorInfo { name: name.to_owned(), config, tasks, kind: self.kind(name) })
+        Ok(ConnectorInfo {
+            name: name.to_owned(),
+            config,
+            tasks,
+            kind: self.kind(name),
+        })
     }
 
     pub(super) fn tasks(&self, name: &str) -> Result<Vec<TaskInfo>, HerderError> {
         let state = self.configs.state();
-        let connector = state.connector(name).ok_or_else(|| HerderError::connector_not_found(name))?;
-        let info = |(task, config): (u32, &RawProps)| TaskInfo { id: ConnectorTaskId { connector: name.to_owned(), task }, config: config.clone() };
+        let connector = state
+            .connector(name)
+            .ok_or_else(|| HerderError::connector_not_found(name))?;
+        let info = |(task, config): (u32, &RawProps)| TaskInfo {
+            id: ConnectorTaskId {
+                connector: name.to_owned(),
+                task,
+            },
+            config: config.clone(),
+        };
         Ok(connector.runnable_tasks().map(info).collect())
     }
 
     pub(super) fn status(&self, name: &str) -> Result<ConnectorStateInfo, HerderError> {
         let kind = self.kind(name);
         let state = self.statuses.state();
-        let connector = state.connector(name).ok_or_else(|| HerderError::no_connector_status(name))?;
+        let connector = state
+            .connector(name)
+            .ok_or_else(|| HerderError::no_connector_status(name))?;
         let (state_name, worker_id, version, trace) = parts(connector);
         Ok(ConnectorStateInfo {
             name: name.to_owned(),
-            connector: ConnectorState { state: state_name, worker_id, version, trace },
-            tasks: state.tasks(name).map(|(id, status)| task_state(id, status)).collect(),
+            connector: ConnectorState {
+                state: state_name,
+                worker_id,
+                version,
+                trace,
+            },
+            tasks: state
+                .tasks(name)
+                .map(|(id, status)| task_state(id, status))
+                .collect(),
             kind,
         })
     }
 
     pub(super) fn status_of_task(&self, name: &str, task: u32) -> Result<TaskState, HerderError> {
         let state = self.statuses.state();
-        state.task(name, task).map(|status| task_state(task, status)).ok_or_else(|| HerderError::no_task_status(name, task))
+        state
+            .task(name, task)
+            .map(|status| task_state(task, status))
+            .ok_or_else(|| HerderError::no_task_status(name, task))
     }
 
     /// Validates a configuration, the connector's own checks included.
-    pub(super) async fn check(&self, config: &RawProps) -> Result<Result<ConfigInfos, ValidationFailure>, HerderError> {
-        let class = config.get("connector.class").cloned().flatten().unwrap_or_default();
+    pub(super) async fn check(
+        &self,
+        config: &RawProps,
+    ) -> Result<Result<ConfigInfos, ValidationFailure>, HerderError> {
+        let class = config
+            .get("connector.class")
+            .cloned()
+            .flatten()
+            .unwrap_or_default();
         let values = match self.plugins.connector(&class) {
             Ok(ConnectorPlugin::Source(plugin)) => plugin.validate(config).await,
             Ok(ConnectorPlugin::Sink(plugin)) => plugin.validate(config).await,
@@ -63,8 +112,16 @@ impl Shared {
             Err(error) if error.status == 500 => return Err(error),
             Err(_) => Vec::new(),
         };
-        let answers = ConnectorAnswers { values, ..ConnectorAnswers::default() };
-        Ok(validate_connector(config, &*self.plugins, &self.config.validation_defaults(), answers))
+        let answers = ConnectorAnswers {
+            values,
+            ..ConnectorAnswers::default()
+        };
+        Ok(validate_connector(
+            config,
+            &*self.plugins,
+            &self.config.validation_defaults(),
+            answers,
+        ))
     }
 
     /// Validates before a connector is created or changed: everything that is wrong is one error.
@@ -76,24 +133,48 @@ impl Shared {
         if infos.error_count == 0 {
             return Ok(());
         }
-        let messages: Vec<String> = infos.configs.iter().filter_map(|config| config.value.as_ref()).flat_map(|value| value.errors.clone()).collect();
+        let messages: Vec<String> = infos
+            .configs
+            .iter()
+            .filter_map(|config| config.value.as_ref())
+            .flat_map(|value| value.errors.clone())
+            .collect();
         Err(HerderError::invalid_config(infos.error_count, &messages))
     }
 
-    pub(super) async fn validation(&self, plugin: &str, config: &RawProps) -> Result<ConfigInfos, HerderError> {
+    pub(super) async fn validation(
+        &self,
+        plugin: &str,
+        config: &RawProps,
+    ) -> Result<ConfigInfos, HerderError> {
         let cut = |name: &str| name.strip_suffix("Connector").unwrap_or(name).to_owned();
         if let Some(Some(class)) = config.get("connector.class")
             && !cut(class).ends_with(&cut(plugin))
         {
-            return Err(HerderError::bad_request(format!("Included connector type {class} does not match request type {plugin}")));
+            return Err(HerderError::bad_request(format!(
+                "Included connector type {class} does not match request type {plugin}"
+            )));
         }
-        self.check(config).await?.map_err(|failure| HerderError::internal(format!("{}: {failure}", failure.exception())))
+        self.check(config)
+            .await?
+            .map_err(|failure| HerderError::internal(format!("{}: {failure}", failure.exception())))
     }
 
-    pub(super) fn keys_of_plugin(&self, name: &str, version: Option<&str>) -> Result<Vec<ConfigKeyInfo>, HerderError> {
-        let (kind, plugin) = self.plugins.definition(name).ok_or_else(|| HerderError::not_found(format!("Unknown plugin {name}.")))?;
+    pub(super) fn keys_of_plugin(
+        &self,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<Vec<ConfigKeyInfo>, HerderError> {
+        let (kind, plugin) = self
+            .plugins
+            .definition(name)
+            .ok_or_else(|| HerderError::not_found(format!("Unknown plugin {name}.")))?;
         if let Some(wanted) = version {
-            let range = if wanted.is_empty() { Err("[,]".to_owned()) } else { VersionRange::parse(wanted).map_err(|_| String::new()) };
+            let range = if wanted.is_empty() {
+                Err("[,]".to_owned())
+            } else {
+                VersionRange::parse(wanted).map_err(|_| String::new())
+            };
             let refused = |range: &str| {
                 HerderError::bad_request(format!(
                     "Plugin {} not found that matches the version range {range}, available versions: [{}]",
@@ -101,9 +182,15 @@ impl Shared {
                 ))
             };
             match range {
-                Ok(Some(range)) if !range.contains(&plugin.version) => return Err(refused(&range.to_string())),
+                Ok(Some(range)) if !range.contains(&plugin.version) => {
+                    return Err(refused(&range.to_string()));
+                }
                 Ok(_) => {}
-                Err(range) if range.is_empty() => return Err(HerderError::bad_request(format!("Invalid version specification: {wanted}"))),
+                Err(range) if range.is_empty() => {
+                    return Err(HerderError::bad_request(format!(
+                        "Invalid version specification: {wanted}"
+                    )));
+                }
                 Err(range) => return Err(refused(&range)),
             }
         }
@@ -118,15 +205,27 @@ impl Shared {
 
     /// A connector's plugin and configuration, for requests about its offsets.
     pub(super) fn plugin_of(&self, name: &str) -> Result<(ConnectorPlugin, Props), HerderError> {
-        let props = self.props(name).ok_or_else(|| HerderError::connector_not_found(name))?;
-        let class = props.get("connector.class").unwrap_or_default().trim().to_owned();
+        let props = self
+            .props(name)
+            .ok_or_else(|| HerderError::connector_not_found(name))?;
+        let class = props
+            .get("connector.class")
+            .unwrap_or_default()
+            .trim()
+            .to_owned();
         Ok((self.plugins.connector(&class)?, props))
     }
 }
 
 fn task_state(id: u32, status: &Status) -> TaskState {
     let (state, worker_id, version, trace) = parts(status);
-    TaskState { id, state, worker_id, version, trace }
+    TaskState {
+        id,
+        state,
+        worker_id,
+        version,
+        trace,
+    }
 }
 
 fn parts(status: &Status) -> (String, String, StatusVersion, Option<String>) {
@@ -135,5 +234,10 @@ fn parts(status: &Status) -> (String, String, StatusVersion, Option<String>) {
         version => Some(version.map(str::to_owned)),
     };
     let trace = status.trace.clone().filter(|trace| !trace.is_empty());
-    (status.state.name().to_owned(), status.worker_id.clone(), version, trace)
+    (
+        status.state.name().to_owned(),
+        status.worker_id.clone(),
+        version,
+        trace,
+    )
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use millrace_api::config::{Props, RawProps};
-use millrace_api::plugin::{ConnectorContext, ErrorKind, SinkConnector, SourceConnector, TaskError, TaskId};
+use millrace_api::plugin::{
+    ConnectorContext, ErrorKind, SinkConnector, SourceConnector, TaskError, TaskId,
+};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -85,37 +87,76 @@ async fn guarded<T>(call: impl Future<Output = Result<T, TaskError>>) -> Result<
     match AssertUnwindSafe(call).catch_unwind().await {
         Ok(result) => result,
         Err(panic) => {
-            let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
-            let message = format!("The plugin panicked: {}", text.unwrap_or_else(|| "no message".to_owned()));
+            let text = panic
+                .downcast_ref::<&str>()
+                .map(|s| (*s).to_owned())
+                .or_else(|| panic.downcast_ref::<String>().cloned());
+            let message = format!(
+                "The plugin panicked: {}",
+                text.unwrap_or_else(|| "no message".to_owned())
+            );
             Err(TaskError::fatal("plugin.panic", message).with_java_class("java.lang.Error"))
         }
     }
 }
 
 /// First and longest pause before a connector is asked for its tasks again.
-const RECONFIGURE_PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(60));
+const RECONFIGURE_PAUSE: (Duration, Duration) =
+    (Duration::from_millis(250), Duration::from_secs(60));
 
 impl Shared {
     /// A connector's configuration without the keys that have no value.
     pub(super) fn props(&self, name: &str) -> Option<Props> {
-        self.configs.state().connector(name).map(|connector| Props::from_raw(&connector.config))
+        self.configs
+            .state()
+            .connector(name)
+            .map(|connector| Props::from_raw(&connector.config))
     }
 
     /// Writes a connector's status.
-    fn set_connector_state(&self, name: &str, plugin: Option<&ConnectorPlugin>, state: RunState, trace: Option<String>) {
+    fn set_connector_state(
+        &self,
+        name: &str,
+        plugin: Option<&ConnectorPlugin>,
+        state: RunState,
+        trace: Option<String>,
+    ) {
         let version = plugin.map(|plugin| plugin.info().version.to_owned());
         if let Some(plugin) = plugin {
-            let facts = ConnectorFacts { class: plugin.info().class.to_owned(), version: plugin.info().version.to_owned(), kind: plugin.kind(), state };
+            let facts = ConnectorFacts {
+                class: plugin.info().class.to_owned(),
+                version: plugin.info().version.to_owned(),
+                kind: plugin.kind(),
+                state,
+            };
             self.metrics.connector(name, facts);
         }
-        let status = Status { state, trace, worker_id: self.worker_id.to_string(), generation: 0, version };
-        self.statuses.put(StatusKey::Connector(name.to_owned()), status);
+        let status = Status {
+            state,
+            trace,
+            worker_id: self.worker_id.to_string(),
+            generation: 0,
+            version,
+        };
+        self.statuses
+            .put(StatusKey::Connector(name.to_owned()), status);
     }
 
     /// Makes the connector object of the stored configuration and brings it to its target state.
-    pub(super) async fn start_connector(self: &Arc<Self>, name: &str, running: &mut Running) -> Result<(), TaskError> {
+    pub(super) async fn start_connector(
+        self: &Arc<Self>,
+        name: &str,
+        running: &mut Running,
+    ) -> Result<(), TaskError> {
         running.connector = None;
-        let class = self.props(name).and_then(|props| props.get("connector.class").map(|class| class.trim().to_owned())).unwrap_or_default();
+        let class = self
+            .props(name)
+            .and_then(|props| {
+                props
+                    .get("connector.class")
+                    .map(|class| class.trim().to_owned())
+            })
+            .unwrap_or_default();
         let plugin = match self.plugins.connector(&class) {
             Ok(plugin) => plugin,
             Err(error) => {
@@ -129,18 +170,34 @@ impl Shared {
             ConnectorPlugin::Source(plugin) => Object::Source(plugin.connector()),
             ConnectorPlugin::Sink(plugin) => Object::Sink(plugin.connector()),
         };
-        running.connector = Some(Live { object, plugin, started: false, failed: false, cancel: self.cancel.child_token() });
+        running.connector = Some(Live {
+            object,
+            plugin,
+            started: false,
+            failed: false,
+            cancel: self.cancel.child_token(),
+        });
         let result = self.transition(name, running).await;
         self.metrics.connector_started(result.is_ok());
         result
     }
 
     /// Brings a connector object to its target state. One that has failed takes part in nothing but a stop.
-    pub(super) async fn transition(self: &Arc<Self>, name: &str, running: &mut Running) -> Result<(), TaskError> {
+    pub(super) async fn transition(
+        self: &Arc<Self>,
+        name: &str,
+        running: &mut Running,
+    ) -> Result<(), TaskError> {
         let target = self.configs.state().target(name);
-        let Some(live) = &mut running.connector else { return Ok(()) };
+        let Some(live) = &mut running.connector else {
+            return Ok(());
+        };
         if live.failed && target != TargetState::Stopped {
-            tracing::warn!(connector = name, "Cannot transition connector to {} since it has failed", target.stored_name());
+            tracing::warn!(
+                connector = name,
+                "Cannot transition connector to {} since it has failed",
+                target.stored_name()
+            );
             return Ok(());
         }
         let (state, result) = match target {
@@ -148,7 +205,10 @@ impl Shared {
             TargetState::Started => {
                 let context = ConnectorContext {
                     name: name.into(),
-                    offsets: Arc::new(ConnectorOffsetReader::new(Arc::clone(&self.offsets), name.into())),
+                    offsets: Arc::new(ConnectorOffsetReader::new(
+                        Arc::clone(&self.offsets),
+                        name.into(),
+                    )),
                     cancel: live.cancel.clone(),
                 };
                 let props = self.props(name).unwrap_or_default();
@@ -157,7 +217,11 @@ impl Shared {
                 (RunState::Running, result)
             }
             TargetState::Paused | TargetState::Stopped => {
-                let stopped = if std::mem::take(&mut live.started) { live.object.stop().await } else { Ok(()) };
+                let stopped = if std::mem::take(&mut live.started) {
+                    live.object.stop().await
+                } else {
+                    Ok(())
+                };
                 match (target, stopped) {
                     (TargetState::Paused, result) => (RunState::Paused, result),
                     (_, result) => {
@@ -182,18 +246,36 @@ impl Shared {
     fn connector_failed(&self, name: &str, live: &mut Live, error: &TaskError) {
         live.failed = true;
         tracing::error!(connector = name, code = error.code, %error, "the connector failed");
-        self.set_connector_state(name, Some(&live.plugin), RunState::Failed, Some(error.trace()));
+        self.set_connector_state(
+            name,
+            Some(&live.plugin),
+            RunState::Failed,
+            Some(error.trace()),
+        );
     }
 
     /// Stops the connector object for good.
     pub(super) async fn stop_connector(&self, name: &str, running: &mut Running) {
-        let Some(mut live) = running.connector.take() else { return };
+        let Some(mut live) = running.connector.take() else {
+            return;
+        };
         live.cancel.cancel();
-        let stopped = if live.started { live.object.stop().await } else { Ok(()) };
+        let stopped = if live.started {
+            live.object.stop().await
+        } else {
+            Ok(())
+        };
         match stopped {
             Ok(()) if live.failed => {}
-            Ok(()) => self.set_connector_state(name, Some(&live.plugin), RunState::Unassigned, None),
-            Err(error) => self.set_connector_state(name, Some(&live.plugin), RunState::Failed, Some(error.trace())),
+            Ok(()) => {
+                self.set_connector_state(name, Some(&live.plugin), RunState::Unassigned, None)
+            }
+            Err(error) => self.set_connector_state(
+                name,
+                Some(&live.plugin),
+                RunState::Failed,
+                Some(error.trace()),
+            ),
         }
         self.metrics.remove_connector(name);
     }
@@ -205,16 +287,34 @@ impl Shared {
     }
 
     /// Asks a running connector for its tasks, and if they or its configuration have changed stores the set and starts it in place of the old one.
-    pub(super) async fn reconfigure(self: &Arc<Self>, name: &str, running: &mut Running) -> Result<(), TaskError> {
-        self.reconfigure_after(name, running, RECONFIGURE_PAUSE.0).await
+    pub(super) async fn reconfigure(
+        self: &Arc<Self>,
+        name: &str,
+        running: &mut Running,
+    ) -> Result<(), TaskError> {
+        self.reconfigure_after(name, running, RECONFIGURE_PAUSE.0)
+            .await
     }
 
-    async fn reconfigure_after(self: &Arc<Self>, name: &str, running: &mut Running, next_pause: Duration) -> Result<(), TaskError> {
+    async fn reconfigure_after(
+        self: &Arc<Self>,
+        name: &str,
+        running: &mut Running,
+        next_pause: Duration,
+    ) -> Result<(), TaskError> {
         if self.configs.state().target(name) != TargetState::Started {
             return Ok(());
         }
-        let Some(live) = running.connector.as_mut().filter(|live| live.started && !live.failed) else { return Ok(()) };
-        let Some(props) = self.props(name) else { return Ok(()) };
+        let Some(live) = running
+            .connector
+            .as_mut()
+            .filter(|live| live.started && !live.failed)
+        else {
+            return Ok(());
+        };
+        let Some(props) = self.props(name) else {
+            return Ok(());
+        };
         let tasks = match self.generate(name, live, &props).await {
             Ok(tasks) => tasks,
             Err(error) if error.kind == ErrorKind::Retriable => {
@@ -239,9 +339,16 @@ impl Shared {
             })
         };
         if changed {
-            self.configs.put_tasks(name, &tasks).await.map_err(|error| {
-                TaskError::fatal("connector.tasks", format!("Error writing task configurations of {name} to the config topic")).with_source(error)
-            })?;
+            self.configs
+                .put_tasks(name, &tasks)
+                .await
+                .map_err(|error| {
+                    TaskError::fatal(
+                        "connector.tasks",
+                        format!("Error writing task configurations of {name} to the config topic"),
+                    )
+                    .with_source(error)
+                })?;
             let deadline = Instant::now() + self.config.shutdown_timeout;
             self.stop_tasks(name, running, deadline).await;
             self.forget_task_statuses(name, tasks.len() as u32);
@@ -265,7 +372,12 @@ impl Shared {
         });
     }
 
-    async fn generate(&self, name: &str, live: &mut Live, props: &Props) -> Result<Vec<RawProps>, TaskError> {
+    async fn generate(
+        &self,
+        name: &str,
+        live: &mut Live,
+        props: &Props,
+    ) -> Result<Vec<RawProps>, TaskError> {
         let keys = ConnectorKeys::read(props)?;
         let mut tasks = live.object.task_configs(keys.tasks_max as u32).await?;
         check_count(name, tasks.len(), &keys)?;
@@ -284,7 +396,11 @@ impl Shared {
     pub(super) async fn start_stored_tasks(self: &Arc<Self>, name: &str, running: &mut Running) {
         let (target, tasks): (_, Vec<(u32, RawProps)>) = {
             let state = self.configs.state();
-            let tasks = state.connector(name).map(|c| c.runnable_tasks().map(|(id, config)| (id, config.clone())).collect());
+            let tasks = state.connector(name).map(|c| {
+                c.runnable_tasks()
+                    .map(|(id, config)| (id, config.clone()))
+                    .collect()
+            });
             (state.target(name), tasks.unwrap_or_default())
         };
         if target == TargetState::Stopped {
@@ -299,14 +415,28 @@ impl Shared {
     }
 
     /// Starts one task; one that cannot even be constructed is FAILED.
-    pub(super) fn start_task(self: &Arc<Self>, name: &str, task: u32, config: &RawProps, running: &mut Running) -> Result<(), TaskError> {
-        let id = TaskId { connector: name.into(), task };
+    pub(super) fn start_task(
+        self: &Arc<Self>,
+        name: &str,
+        task: u32,
+        config: &RawProps,
+        running: &mut Running,
+    ) -> Result<(), TaskError> {
+        let id = TaskId {
+            connector: name.into(),
+            task,
+        };
         let Some(props) = self.props(name) else {
-            return Err(TaskError::fatal("connector.unknown", format!("Connector {name} not found")));
+            return Err(TaskError::fatal(
+                "connector.unknown",
+                format!("Connector {name} not found"),
+            ));
         };
         let class = props.get("connector.class").unwrap_or_default().trim();
         let plugin = self.plugins.connector(class);
-        let kind = plugin.as_ref().map_or(ConnectorType::Unknown, ConnectorPlugin::kind);
+        let kind = plugin
+            .as_ref()
+            .map_or(ConnectorType::Unknown, ConnectorPlugin::kind);
         let version = plugin.as_ref().map_or("", |plugin| plugin.info().version);
         let meter = self.metrics.task(&id, kind);
         let status = TaskStatus::new(
@@ -331,11 +461,17 @@ impl Shared {
             target: receiver,
             worker: Arc::clone(&self.config),
         };
-        let stored = self.configs.state().connector(name).map_or(0, |connector| connector.task_count as usize);
-        let made = plugin.map_err(|error| TaskError::fatal("connector.class", error.message)).and_then(|plugin| {
-            check_count(name, stored, &ConnectorKeys::read(&props)?)?;
-            make(env, plugin, &self.plugins, &props, Props::from_raw(config))
-        });
+        let stored = self
+            .configs
+            .state()
+            .connector(name)
+            .map_or(0, |connector| connector.task_count as usize);
+        let made = plugin
+            .map_err(|error| TaskError::fatal("connector.class", error.message))
+            .and_then(|plugin| {
+                check_count(name, stored, &ConnectorKeys::read(&props)?)?;
+                make(env, plugin, &self.plugins, &props, Props::from_raw(config))
+            });
         self.metrics.task_started(made.is_ok());
         let run = match made {
             Ok(run) => run,
@@ -359,7 +495,14 @@ impl Shared {
                 }
             }
         });
-        running.tasks.insert(task, TaskHandle { cancel, target, join });
+        running.tasks.insert(
+            task,
+            TaskHandle {
+                cancel,
+                target,
+                join,
+            },
+        );
         Ok(())
     }
 
@@ -372,7 +515,10 @@ impl Shared {
     /// Stops some tasks.
     pub(super) async fn stop_some(&self, name: &str, ids: &[u32], running: &mut Running) {
         let deadline = Instant::now() + self.config.shutdown_timeout;
-        let tasks = ids.iter().filter_map(|id| Some((*id, running.tasks.remove(id)?))).collect();
+        let tasks = ids
+            .iter()
+            .filter_map(|id| Some((*id, running.tasks.remove(id)?)))
+            .collect();
         self.await_stopped(name, tasks, deadline).await;
     }
 
@@ -381,12 +527,18 @@ impl Shared {
             handle.cancel.cancel();
         }
         for (task, mut handle) in tasks {
-            if tokio::time::timeout_at(deadline, &mut handle.join).await.is_err() {
+            if tokio::time::timeout_at(deadline, &mut handle.join)
+                .await
+                .is_err()
+            {
                 tracing::error!("Graceful stop of task {name}-{task} failed.");
                 // Dropped at its next await; from now on it writes no status.
                 handle.join.abort();
             }
-            self.metrics.remove_task(&TaskId { connector: name.into(), task });
+            self.metrics.remove_task(&TaskId {
+                connector: name.into(),
+                task,
+            });
         }
     }
 
@@ -399,7 +551,13 @@ impl Shared {
 
     /// Deletes statuses of tasks from number `from` on.
     pub(super) fn forget_task_statuses(&self, name: &str, from: u32) {
-        let gone: Vec<u32> = self.statuses.state().tasks(name).map(|(task, _)| task).filter(|task| *task >= from).collect();
+        let gone: Vec<u32> = self
+            .statuses
+            .state()
+            .tasks(name)
+            .map(|(task, _)| task)
+            .filter(|task| *task >= from)
+            .collect();
         for task in gone {
             self.statuses.delete(StatusKey::Task(name.to_owned(), task));
         }
@@ -408,7 +566,11 @@ impl Shared {
     /// Deletes what the status topic says of connectors and tasks that are gone: a crash may have kept it from being deleted.
     pub(super) fn forget_statuses_of_the_gone(&self) {
         for name in self.statuses.state().connectors() {
-            let tasks = self.configs.state().connector(&name).map(|connector| connector.task_count);
+            let tasks = self
+                .configs
+                .state()
+                .connector(&name)
+                .map(|connector| connector.task_count);
             match tasks {
                 Some(count) => self.forget_task_statuses(&name, count),
                 None => self.forget_statuses(&name),
@@ -453,9 +615,19 @@ fn check_count(name: &str, count: usize, keys: &ConnectorKeys) -> Result<(), Tas
 
 type Run = std::pin::Pin<Box<dyn Future<Output = Result<(), TaskError>> + Send>>;
 
-fn make(env: TaskEnv, plugin: ConnectorPlugin, plugins: &crate::plugins::PluginRegistry, connector: &Props, task: Props) -> Result<Run, TaskError> {
+fn make(
+    env: TaskEnv,
+    plugin: ConnectorPlugin,
+    plugins: &crate::plugins::PluginRegistry,
+    connector: &Props,
+    task: Props,
+) -> Result<Run, TaskError> {
     Ok(match plugin {
-        ConnectorPlugin::Source(plugin) => Box::pin(SourceRunner::new(env, plugin.task(), plugins, connector, task)?.run()),
-        ConnectorPlugin::Sink(plugin) => Box::pin(SinkRunner::new(env, plugin.task(), plugins, connector, task)?.run()),
+        ConnectorPlugin::Source(plugin) => {
+            Box::pin(SourceRunner::new(env, plugin.task(), plugins, connector, task)?.run())
+        }
+        ConnectorPlugin::Sink(plugin) => {
+            Box::pin(SinkRunner::new(env, plugin.task(), plugins, connector, task)?.run())
+        }
     })
 }

@@ -59,7 +59,14 @@ pub struct Worker {
 impl Worker {
     /// Opens the three topics, reads them, and begins to start the connectors that they name; [`Herder::health`] tells when all have been.
     pub async fn start(options: WorkerOptions) -> Result<Self, LogError> {
-        let WorkerOptions { config, log, plugins, worker_id, commit, loggers } = options;
+        let WorkerOptions {
+            config,
+            log,
+            plugins,
+            worker_id,
+            commit,
+            loggers,
+        } = options;
         for warning in config.warnings() {
             tracing::warn!("{warning}");
         }
@@ -90,7 +97,9 @@ impl Worker {
         });
         shared.forget_statuses_of_the_gone();
         tokio::spawn(Arc::clone(&shared).restore());
-        Ok(Self { herder: Arc::new(StandaloneHerder { shared }) })
+        Ok(Self {
+            herder: Arc::new(StandaloneHerder { shared }),
+        })
     }
 
     /// The door for REST.
@@ -144,12 +153,20 @@ impl Shared {
     /// What runs at all.
     fn all_running(&self) -> Vec<(String, Arc<tokio::sync::Mutex<Running>>)> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.iter().map(|(name, running)| (name.clone(), Arc::clone(running))).collect()
+        running
+            .iter()
+            .map(|(name, running)| (name.clone(), Arc::clone(running)))
+            .collect()
     }
 
     /// Starts what the config topic names, all connectors side by side.
     async fn restore(self: Arc<Self>) {
-        let names: Vec<String> = self.configs.state().connectors().map(str::to_owned).collect();
+        let names: Vec<String> = self
+            .configs
+            .state()
+            .connectors()
+            .map(str::to_owned)
+            .collect();
         join_all(names.iter().map(|name| {
             let shared = Arc::clone(&self);
             async move {
@@ -173,11 +190,17 @@ impl Shared {
         let deadline = tokio::time::Instant::now() + self.config.shutdown_timeout;
         join_all(all.iter().map(|(name, running)| async move {
             let Ok(mut running) = tokio::time::timeout_at(deadline, running.lock()).await else {
-                tracing::warn!(connector = name, "the connector is busy and is left as it is");
+                tracing::warn!(
+                    connector = name,
+                    "the connector is busy and is left as it is"
+                );
                 return;
             };
             self.stop_tasks(name, &mut running, deadline).await;
-            if tokio::time::timeout(CONNECTOR_STOP, self.stop_connector(name, &mut running)).await.is_err() {
+            if tokio::time::timeout(CONNECTOR_STOP, self.stop_connector(name, &mut running))
+                .await
+                .is_err()
+            {
                 tracing::warn!(connector = name, "the connector did not stop in time");
             }
         }))

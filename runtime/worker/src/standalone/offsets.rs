@@ -18,18 +18,36 @@ impl Shared {
         let (plugin, props) = self.plugin_of(name)?;
         let offsets = match plugin {
             ConnectorPlugin::Source(_) => {
-                let failed = |error| logged(format!("Failed to retrieve offsets for source connector {name}"), &error);
+                let failed = |error| {
+                    logged(
+                        format!("Failed to retrieve offsets for source connector {name}"),
+                        &error,
+                    )
+                };
                 self.offsets.read_to_end().await.map_err(failed)?;
                 let state = self.offsets.state();
-                let entry = |(partition, offset): (&Option<OffsetMap>, &OffsetMap)| ConnectorOffset {
-                    partition: partition.as_ref().map_or(Value::Null, offset_map_value),
-                    offset: offset_map_value(offset),
-                };
+                let entry =
+                    |(partition, offset): (&Option<OffsetMap>, &OffsetMap)| ConnectorOffset {
+                        partition: partition.as_ref().map_or(Value::Null, offset_map_value),
+                        offset: offset_map_value(offset),
+                    };
                 state.partitions(name).map(entry).collect()
             }
             ConnectorPlugin::Sink(_) => {
-                let failed = |error| logged(format!("Failed to retrieve consumer group offsets for sink connector {name}"), &error);
-                let committed = self.log.admin().group_offsets(&group_of(&self.config, name, &props)).await.map_err(failed)?;
+                let failed = |error| {
+                    logged(
+                        format!(
+                            "Failed to retrieve consumer group offsets for sink connector {name}"
+                        ),
+                        &error,
+                    )
+                };
+                let committed = self
+                    .log
+                    .admin()
+                    .group_offsets(&group_of(&self.config, name, &props))
+                    .await
+                    .map_err(failed)?;
                 let entry = |committed: millrace_log::GroupOffset| ConnectorOffset {
                     partition: json!({"kafka_topic": &*committed.partition.topic, "kafka_partition": committed.partition.partition}),
                     offset: json!({"kafka_offset": committed.offset}),
@@ -37,13 +55,22 @@ impl Shared {
                 committed.into_iter().map(entry).collect()
             }
         };
-        Ok(ConnectorOffsets { offsets: Some(offsets) })
+        Ok(ConnectorOffsets {
+            offsets: Some(offsets),
+        })
     }
 
-    pub(super) async fn change_offsets(self: Arc<Self>, name: String, request: ConnectorOffsets) -> Result<Message, HerderError> {
+    pub(super) async fn change_offsets(
+        self: Arc<Self>,
+        name: String,
+        request: ConnectorOffsets,
+    ) -> Result<Message, HerderError> {
         let offsets = request.offsets.filter(|offsets| !offsets.is_empty());
-        let offsets =
-            offsets.ok_or_else(|| HerderError::bad_request("Partitions / offsets need to be provided for an alter offsets request"))?;
+        let offsets = offsets.ok_or_else(|| {
+            HerderError::bad_request(
+                "Partitions / offsets need to be provided for an alter offsets request",
+            )
+        })?;
         let running = self.running(&name);
         let _busy = running.lock().await;
         self.require_stopped(&name)?;
@@ -51,8 +78,10 @@ impl Shared {
         match plugin {
             ConnectorPlugin::Source(plugin) => {
                 let wanted = source_offsets(&offsets)?;
-                let known: Vec<(OffsetMap, Option<OffsetMap>)> =
-                    wanted.iter().filter_map(|(partition, offset)| Some((partition.clone()?, offset.clone()))).collect();
+                let known: Vec<(OffsetMap, Option<OffsetMap>)> = wanted
+                    .iter()
+                    .filter_map(|(partition, offset)| Some((partition.clone()?, offset.clone())))
+                    .collect();
                 let altered = alter(&name, plugin.alter_offsets(&props, &known))?;
                 self.write_offsets(&name, &wanted).await?;
                 Ok(message(altered, "altered"))
@@ -61,35 +90,68 @@ impl Shared {
                 let wanted = sink_offsets(&name, &offsets)?;
                 let group = group_of(&self.config, &name, &props);
                 let failed = |error| alter_failed(&name, "alter", "connector", error);
-                self.log.admin().alter_group_offsets(&group, &wanted).await.map_err(failed)?;
+                self.log
+                    .admin()
+                    .alter_group_offsets(&group, &wanted)
+                    .await
+                    .map_err(failed)?;
                 Ok(message(AlterOffsets::Done, "altered"))
             }
         }
     }
 
-    pub(super) async fn forget_offsets(self: Arc<Self>, name: String) -> Result<Message, HerderError> {
+    pub(super) async fn forget_offsets(
+        self: Arc<Self>,
+        name: String,
+    ) -> Result<Message, HerderError> {
         let running = self.running(&name);
         let _busy = running.lock().await;
         self.require_stopped(&name)?;
         let (plugin, props) = self.plugin_of(&name)?;
         match plugin {
             ConnectorPlugin::Source(plugin) => {
-                let failed = |error| logged(format!("Failed to retrieve offsets for source connector {name}"), &error);
+                let failed = |error| {
+                    logged(
+                        format!("Failed to retrieve offsets for source connector {name}"),
+                        &error,
+                    )
+                };
                 self.offsets.read_to_end().await.map_err(failed)?;
-                let known: Vec<Option<OffsetMap>> = self.offsets.state().partitions(&name).map(|(partition, _)| partition.clone()).collect();
-                let hook: Vec<_> = known.iter().flatten().map(|partition| (partition.clone(), None)).collect();
+                let known: Vec<Option<OffsetMap>> = self
+                    .offsets
+                    .state()
+                    .partitions(&name)
+                    .map(|(partition, _)| partition.clone())
+                    .collect();
+                let hook: Vec<_> = known
+                    .iter()
+                    .flatten()
+                    .map(|partition| (partition.clone(), None))
+                    .collect();
                 let altered = alter(&name, plugin.alter_offsets(&props, &hook))?;
-                let reset: Vec<_> = known.into_iter().map(|partition| (partition, None)).collect();
+                let reset: Vec<_> = known
+                    .into_iter()
+                    .map(|partition| (partition, None))
+                    .collect();
                 self.write_offsets(&name, &reset).await?;
                 Ok(message(altered, "reset"))
             }
             ConnectorPlugin::Sink(_) => {
                 let group = group_of(&self.config, &name, &props);
                 let failed = |error| alter_failed(&name, "reset", "sink connector", error);
-                let committed = self.log.admin().group_offsets(&group).await.map_err(failed)?;
+                let committed = self
+                    .log
+                    .admin()
+                    .group_offsets(&group)
+                    .await
+                    .map_err(failed)?;
                 let reset: Vec<_> = committed.into_iter().map(|c| (c.partition, None)).collect();
                 if !reset.is_empty() {
-                    self.log.admin().alter_group_offsets(&group, &reset).await.map_err(failed)?;
+                    self.log
+                        .admin()
+                        .alter_group_offsets(&group, &reset)
+                        .await
+                        .map_err(failed)?;
                 }
                 Ok(message(AlterOffsets::Done, "reset"))
             }
@@ -98,19 +160,33 @@ impl Shared {
 
     fn require_stopped(&self, name: &str) -> Result<(), HerderError> {
         let state = self.configs.state();
-        let connector = state.connector(name).ok_or_else(|| HerderError::connector_not_found(name))?;
+        let connector = state
+            .connector(name)
+            .ok_or_else(|| HerderError::connector_not_found(name))?;
         if state.target(name) != TargetState::Stopped || connector.task_count > 0 {
             return Err(HerderError::not_stopped(name));
         }
         Ok(())
     }
 
-    async fn write_offsets(&self, name: &str, offsets: &[(Option<OffsetMap>, Option<OffsetMap>)]) -> Result<(), HerderError> {
-        let failed = |error| logged(format!("Failed to write offsets for source connector {name}"), &error);
+    async fn write_offsets(
+        &self,
+        name: &str,
+        offsets: &[(Option<OffsetMap>, Option<OffsetMap>)],
+    ) -> Result<(), HerderError> {
+        let failed = |error| {
+            logged(
+                format!("Failed to write offsets for source connector {name}"),
+                &error,
+            )
+        };
         self.offsets.read_to_end().await.map_err(failed)?;
         let writes = {
             let state = self.offsets.state();
-            offsets.iter().flat_map(|(partition, offset)| state.writes(name, partition, offset.as_ref())).collect()
+            offsets
+                .iter()
+                .flat_map(|(partition, offset)| state.writes(name, partition, offset.as_ref()))
+                .collect()
         };
         self.offsets.put(writes).await.map_err(failed)?;
         self.offsets.read_to_end().await.map_err(failed)
@@ -122,7 +198,10 @@ fn logged(message: String, error: &LogError) -> HerderError {
     HerderError::internal(message)
 }
 
-fn alter(name: &str, result: Result<AlterOffsets, millrace_api::plugin::TaskError>) -> Result<AlterOffsets, HerderError> {
+fn alter(
+    name: &str,
+    result: Result<AlterOffsets, millrace_api::plugin::TaskError>,
+) -> Result<AlterOffsets, HerderError> {
     result.map_err(|error| match error.kind {
         ErrorKind::Data => HerderError::bad_request(error.message),
         _ => {
@@ -141,12 +220,17 @@ fn alter_failed(name: &str, verb: &str, what: &str, error: LogError) -> HerderEr
             &error,
         );
     }
-    logged(format!("Failed to {verb} consumer group offsets for {what} {name}"), &error)
+    logged(
+        format!("Failed to {verb} consumer group offsets for {what} {name}"),
+        &error,
+    )
 }
 
 fn message(altered: AlterOffsets, done: &str) -> Message {
     let message = match altered {
-        AlterOffsets::Done => format!("The offsets for this connector have been {done} successfully"),
+        AlterOffsets::Done => {
+            format!("The offsets for this connector have been {done} successfully")
+        }
         AlterOffsets::Unchecked => format!(
             "The Connect framework-managed offsets for this connector have been {done} successfully. However, if this connector manages offsets externally, they will need to be manually {done} in the system that the connector uses."
         ),
@@ -160,7 +244,9 @@ type SourceOffsets = Vec<(Option<OffsetMap>, Option<OffsetMap>)>;
 fn source_offsets(offsets: &[ConnectorOffset]) -> Result<SourceOffsets, HerderError> {
     let map = |value: &Value| match value {
         Value::Null => Ok(None),
-        value => read_offset_map(value).map(Some).map_err(HerderError::internal),
+        value => read_offset_map(value)
+            .map(Some)
+            .map_err(HerderError::internal),
     };
     let mut all: SourceOffsets = Vec::new();
     for ConnectorOffset { partition, offset } in offsets {
@@ -171,11 +257,21 @@ fn source_offsets(offsets: &[ConnectorOffset]) -> Result<SourceOffsets, HerderEr
     Ok(all)
 }
 
-fn sink_offsets(name: &str, offsets: &[ConnectorOffset]) -> Result<Vec<(TopicPartition, Option<i64>)>, HerderError> {
+fn sink_offsets(
+    name: &str,
+    offsets: &[ConnectorOffset],
+) -> Result<Vec<(TopicPartition, Option<i64>)>, HerderError> {
     let mut all: Vec<(TopicPartition, Option<i64>)> = Vec::new();
     for ConnectorOffset { partition, offset } in offsets {
-        let partition = partition.as_object().ok_or_else(|| HerderError::bad_request("The partition for a sink connector offset cannot be null or missing"))?;
-        let (Some(topic), Some(number)) = (partition.get("kafka_topic"), partition.get("kafka_partition")) else {
+        let partition = partition.as_object().ok_or_else(|| {
+            HerderError::bad_request(
+                "The partition for a sink connector offset cannot be null or missing",
+            )
+        })?;
+        let (Some(topic), Some(number)) = (
+            partition.get("kafka_topic"),
+            partition.get("kafka_partition"),
+        ) else {
             return Err(HerderError::bad_request(
                 "The partition for a sink connector offset must contain the keys 'kafka_topic' and 'kafka_partition'",
             ));
@@ -183,10 +279,16 @@ fn sink_offsets(name: &str, offsets: &[ConnectorOffset]) -> Result<Vec<(TopicPar
         let topic = match topic {
             Value::String(topic) => topic.clone(),
             Value::Number(number) => number.to_string(),
-            _ => return Err(HerderError::bad_request("Kafka topic names must be valid strings and may not be null")),
+            _ => {
+                return Err(HerderError::bad_request(
+                    "Kafka topic names must be valid strings and may not be null",
+                ));
+            }
         };
         if number.is_null() {
-            return Err(HerderError::bad_request("Kafka partitions must be valid numbers and may not be null"));
+            return Err(HerderError::bad_request(
+                "Kafka partitions must be valid numbers and may not be null",
+            ));
         }
         let number: i32 = text(number).parse().map_err(|_| {
             HerderError::bad_request(format!(
@@ -207,7 +309,9 @@ fn sink_offsets(name: &str, offsets: &[ConnectorOffset]) -> Result<Vec<(TopicPar
                     ))
                 })?;
                 if number < 0 {
-                    return Err(HerderError::internal(format!("Failed to modify offsets for sink connector {name}")));
+                    return Err(HerderError::internal(format!(
+                        "Failed to modify offsets for sink connector {name}"
+                    )));
                 }
                 Some(number)
             }
@@ -231,29 +335,76 @@ fn text(value: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn sink(partition: Value, offset: Value) -> Result<Vec<(TopicPartition, Option<i64>)>, HerderError> {
+    fn sink(
+        partition: Value,
+        offset: Value,
+    ) -> Result<Vec<(TopicPartition, Option<i64>)>, HerderError> {
         sink_offsets("X", &[ConnectorOffset { partition, offset }])
     }
 
     #[test]
     fn sink_offsets_are_checked_with_java_s_texts() {
-        let good = sink(json!({"kafka_topic": "t", "kafka_partition": "10", "x": 1}), json!({"kafka_offset": "4000"})).expect("good");
+        let good = sink(
+            json!({"kafka_topic": "t", "kafka_partition": "10", "x": 1}),
+            json!({"kafka_offset": "4000"}),
+        )
+        .expect("good");
         assert_eq!(good, [(TopicPartition::new("t", 10), Some(4000))]);
         let message = |partition, offset| sink(partition, offset).expect_err("refused").message;
-        assert_eq!(message(Value::Null, Value::Null), "The partition for a sink connector offset cannot be null or missing");
-        assert!(message(json!({"kafka_topic": "t"}), Value::Null).ends_with("'kafka_topic' and 'kafka_partition'"));
-        assert!(message(json!({"kafka_topic": "t", "kafka_partition": 1.5}), Value::Null).contains("'1.5'"));
-        assert!(message(json!({"kafka_topic": "t", "kafka_partition": 1}), json!({"kafka_offset": null})).contains("'null'"));
-        assert!(message(json!({"kafka_topic": "t", "kafka_partition": 1}), json!({})).contains("should either be null"));
-        assert_eq!(sink(json!({"kafka_topic": "t", "kafka_partition": 1}), json!({"kafka_offset": -1})).expect_err("refused").status, 500);
+        assert_eq!(
+            message(Value::Null, Value::Null),
+            "The partition for a sink connector offset cannot be null or missing"
+        );
+        assert!(
+            message(json!({"kafka_topic": "t"}), Value::Null)
+                .ends_with("'kafka_topic' and 'kafka_partition'")
+        );
+        assert!(
+            message(
+                json!({"kafka_topic": "t", "kafka_partition": 1.5}),
+                Value::Null
+            )
+            .contains("'1.5'")
+        );
+        assert!(
+            message(
+                json!({"kafka_topic": "t", "kafka_partition": 1}),
+                json!({"kafka_offset": null})
+            )
+            .contains("'null'")
+        );
+        assert!(
+            message(json!({"kafka_topic": "t", "kafka_partition": 1}), json!({}))
+                .contains("should either be null")
+        );
+        assert_eq!(
+            sink(
+                json!({"kafka_topic": "t", "kafka_partition": 1}),
+                json!({"kafka_offset": -1})
+            )
+            .expect_err("refused")
+            .status,
+            500
+        );
     }
 
     #[test]
     fn the_last_of_equal_partitions_counts() {
-        let offsets = |n: i64| ConnectorOffset { partition: json!({"a": 1}), offset: json!({"p": n}) };
+        let offsets = |n: i64| ConnectorOffset {
+            partition: json!({"a": 1}),
+            offset: json!({"p": n}),
+        };
         let all = source_offsets(&[offsets(1), offsets(2)]).expect("good");
         assert_eq!(all.len(), 1);
         assert_eq!(all[0].1.as_ref().and_then(|o| o["p"].as_i64()), Some(2));
-        assert_eq!(source_offsets(&[ConnectorOffset { partition: json!([1]), offset: Value::Null }]).expect_err("refused").status, 500);
+        assert_eq!(
+            source_offsets(&[ConnectorOffset {
+                partition: json!([1]),
+                offset: Value::Null
+            }])
+            .expect_err("refused")
+            .status,
+            500
+        );
     }
 }

@@ -9,7 +9,10 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::lifecycle::Running;
-use crate::herder::{ConnectorInfo, ConnectorStateInfo, HerderError, PutConfig, RestartFlags, TargetState, reconcile_name};
+use crate::herder::{
+    ConnectorInfo, ConnectorStateInfo, HerderError, PutConfig, RestartFlags, TargetState,
+    reconcile_name,
+};
 use crate::stores::status::{RunState, Status, StatusKey};
 
 /// How long a request waits for the statuses that it causes to become visible. They do so in any case.
@@ -20,7 +23,12 @@ impl Shared {
         self.configs.state().connector(name).is_some()
     }
 
-    pub(super) async fn create(self: Arc<Self>, name: String, mut config: RawProps, initial: TargetState) -> Result<ConnectorInfo, HerderError> {
+    pub(super) async fn create(
+        self: Arc<Self>,
+        name: String,
+        mut config: RawProps,
+        initial: TargetState,
+    ) -> Result<ConnectorInfo, HerderError> {
         self.ensure_running()?;
         let name = name.trim().to_owned();
         reconcile_name(&name, &mut config)?;
@@ -31,28 +39,50 @@ impl Shared {
             return Err(HerderError::already_exists(&name));
         }
         let initial = (initial != TargetState::Started).then_some(initial);
-        self.configs.put_connector(&name, &config, initial).await.map_err(|error| write_failed(&name, &error))?;
+        self.configs
+            .put_connector(&name, &config, initial)
+            .await
+            .map_err(|error| write_failed(&name, &error))?;
         self.start_anew(&name, &mut running).await?;
         self.info(&name)
     }
 
-    pub(super) async fn put(self: Arc<Self>, name: String, mut config: RawProps) -> Result<PutConfig, HerderError> {
+    pub(super) async fn put(
+        self: Arc<Self>,
+        name: String,
+        mut config: RawProps,
+    ) -> Result<PutConfig, HerderError> {
         self.ensure_running()?;
         reconcile_name(&name, &mut config)?;
         self.require_valid(&config).await?;
         let running = self.running(&name);
         let mut running = running.lock().await;
         let created = !self.exists(&name);
-        self.configs.put_connector(&name, &config, None).await.map_err(|error| write_failed(&name, &error))?;
+        self.configs
+            .put_connector(&name, &config, None)
+            .await
+            .map_err(|error| write_failed(&name, &error))?;
         self.start_anew(&name, &mut running).await?;
-        Ok(PutConfig { created, info: self.info(&name)? })
+        Ok(PutConfig {
+            created,
+            info: self.info(&name)?,
+        })
     }
 
-    pub(super) async fn patch(self: Arc<Self>, name: String, patch: RawProps) -> Result<ConnectorInfo, HerderError> {
+    pub(super) async fn patch(
+        self: Arc<Self>,
+        name: String,
+        patch: RawProps,
+    ) -> Result<ConnectorInfo, HerderError> {
         self.ensure_running()?;
         let running = self.running(&name);
         let mut running = running.lock().await;
-        let mut config = self.configs.state().connector(&name).map(|c| c.config.clone()).ok_or_else(|| HerderError::connector_not_found(&name))?;
+        let mut config = self
+            .configs
+            .state()
+            .connector(&name)
+            .map(|c| c.config.clone())
+            .ok_or_else(|| HerderError::connector_not_found(&name))?;
         for (key, value) in patch {
             match value {
                 Some(value) => config.insert(key, Some(value)),
@@ -60,13 +90,20 @@ impl Shared {
             };
         }
         self.require_valid(&config).await?;
-        self.configs.put_connector(&name, &config, None).await.map_err(|error| write_failed(&name, &error))?;
+        self.configs
+            .put_connector(&name, &config, None)
+            .await
+            .map_err(|error| write_failed(&name, &error))?;
         self.start_anew(&name, &mut running).await?;
         self.info(&name)
     }
 
     /// Starts the connector by what is stored now, in place of the one that runs, and its tasks.
-    async fn start_anew(self: &Arc<Self>, name: &str, running: &mut Running) -> Result<(), HerderError> {
+    async fn start_anew(
+        self: &Arc<Self>,
+        name: &str,
+        running: &mut Running,
+    ) -> Result<(), HerderError> {
         self.stop_connector(name, running).await;
         let started = match self.start_connector(name, running).await {
             Ok(()) => self.reconfigure(name, running).await,
@@ -83,8 +120,16 @@ impl Shared {
             return Err(HerderError::connector_not_found(&name));
         }
         // First from the log: after a crash in between, it does not come back.
-        self.configs.remove_connector(&name).await.map_err(|error| write_failed(&name, &error))?;
-        self.stop_tasks(&name, &mut running, Instant::now() + self.config.shutdown_timeout).await;
+        self.configs
+            .remove_connector(&name)
+            .await
+            .map_err(|error| write_failed(&name, &error))?;
+        self.stop_tasks(
+            &name,
+            &mut running,
+            Instant::now() + self.config.shutdown_timeout,
+        )
+        .await;
         self.stop_connector(&name, &mut running).await;
         self.statuses.flush(STATUS_WAIT).await;
         self.forget_statuses(&name);
@@ -93,7 +138,11 @@ impl Shared {
     }
 
     /// Pauses, resumes or stops.
-    pub(super) async fn set_target(self: Arc<Self>, name: String, target: TargetState) -> Result<(), HerderError> {
+    pub(super) async fn set_target(
+        self: Arc<Self>,
+        name: String,
+        target: TargetState,
+    ) -> Result<(), HerderError> {
         self.ensure_running()?;
         let running = self.running(&name);
         let mut running = running.lock().await;
@@ -101,12 +150,23 @@ impl Shared {
             return Err(HerderError::unknown_connector(&name));
         }
         if target == TargetState::Stopped {
-            self.configs.put_tasks(&name, &[]).await.map_err(|error| write_failed(&name, &error))?;
+            self.configs
+                .put_tasks(&name, &[])
+                .await
+                .map_err(|error| write_failed(&name, &error))?;
         }
-        self.configs.put_target(&name, target).await.map_err(|error| write_failed(&name, &error))?;
+        self.configs
+            .put_target(&name, target)
+            .await
+            .map_err(|error| write_failed(&name, &error))?;
         self.set_task_targets(target, &running);
         if target == TargetState::Stopped {
-            self.stop_tasks(&name, &mut running, Instant::now() + self.config.shutdown_timeout).await;
+            self.stop_tasks(
+                &name,
+                &mut running,
+                Instant::now() + self.config.shutdown_timeout,
+            )
+            .await;
             self.statuses.flush(STATUS_WAIT).await;
             self.forget_task_statuses(&name, 0);
         }
@@ -126,16 +186,24 @@ impl Shared {
             return Err(HerderError::unknown_connector_to_restart(&name));
         }
         self.restarting(&name, &running);
-        self.start_anew(&name, &mut running).await.map_err(|_| HerderError::internal(format!("Failed to start connector: {name}")))
+        self.start_anew(&name, &mut running)
+            .await
+            .map_err(|_| HerderError::internal(format!("Failed to start connector: {name}")))
     }
 
     /// Plans a restart from the statuses and begins it; the statuses as they will look.
-    pub(super) fn restart_selected(self: Arc<Self>, name: String, flags: RestartFlags) -> Result<ConnectorStateInfo, HerderError> {
+    pub(super) fn restart_selected(
+        self: Arc<Self>,
+        name: String,
+        flags: RestartFlags,
+    ) -> Result<ConnectorStateInfo, HerderError> {
         self.ensure_running()?;
         if !self.exists(&name) {
             return Err(HerderError::unknown_connector_to_restart(&name));
         }
-        let mut status = self.status(&name).map_err(|_| HerderError::not_found(format!("Status for connector {name} not found")))?;
+        let mut status = self.status(&name).map_err(|_| {
+            HerderError::not_found(format!("Status for connector {name} not found"))
+        })?;
         let selected = |state: &str| !flags.only_failed || state == RunState::Failed.name();
         let connector = selected(&status.connector.state);
         if connector {
@@ -143,7 +211,11 @@ impl Shared {
             status.connector.trace = None;
         }
         let mut tasks = Vec::new();
-        for task in status.tasks.iter_mut().filter(|task| flags.include_tasks && selected(&task.state)) {
+        for task in status
+            .tasks
+            .iter_mut()
+            .filter(|task| flags.include_tasks && selected(&task.state))
+        {
             task.state = RunState::Restarting.name().to_owned();
             task.trace = None;
             tasks.push(task.id);
@@ -170,25 +242,45 @@ impl Shared {
         self.start_stored_tasks(&name, &mut running).await;
     }
 
-    pub(super) async fn restart_one_task(self: Arc<Self>, name: String, task: u32) -> Result<(), HerderError> {
+    pub(super) async fn restart_one_task(
+        self: Arc<Self>,
+        name: String,
+        task: u32,
+    ) -> Result<(), HerderError> {
         self.ensure_running()?;
         let running = self.running(&name);
         let mut running = running.lock().await;
         let config = {
             let state = self.configs.state();
-            let connector = state.connector(&name).ok_or_else(|| HerderError::unknown_connector_to_restart(&name))?;
-            let config = connector.runnable_tasks().find(|(id, _)| *id == task).map(|(_, config)| config.clone());
+            let connector = state
+                .connector(&name)
+                .ok_or_else(|| HerderError::unknown_connector_to_restart(&name))?;
+            let config = connector
+                .runnable_tasks()
+                .find(|(id, _)| *id == task)
+                .map(|(_, config)| config.clone());
             config.ok_or_else(|| HerderError::unknown_task(&name, task))?
         };
         self.stop_some(&name, &[task], &mut running).await;
         self.task_restarting(&name, task);
-        self.start_task(&name, task, &config, &mut running).map_err(|_| HerderError::internal(format!("Failed to start task: {name}-{task}")))
+        self.start_task(&name, task, &config, &mut running)
+            .map_err(|_| HerderError::internal(format!("Failed to start task: {name}-{task}")))
     }
 
     fn task_restarting(&self, name: &str, task: u32) {
-        let version = self.plugin_of(name).ok().map(|(plugin, _)| plugin.info().version.to_owned());
-        let status = Status { state: RunState::Restarting, trace: None, worker_id: self.worker_id.to_string(), generation: 0, version };
-        self.statuses.put(StatusKey::Task(name.to_owned(), task), status);
+        let version = self
+            .plugin_of(name)
+            .ok()
+            .map(|(plugin, _)| plugin.info().version.to_owned());
+        let status = Status {
+            state: RunState::Restarting,
+            trace: None,
+            worker_id: self.worker_id.to_string(),
+            generation: 0,
+            version,
+        };
+        self.statuses
+            .put(StatusKey::Task(name.to_owned(), task), status);
     }
 }
 

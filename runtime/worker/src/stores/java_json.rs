@@ -67,11 +67,18 @@ pub fn read_offset_map(value: &Value) -> Result<OffsetMap, String> {
     let Value::Object(members) = value else {
         return Err("Offsets must be specified as a Map".to_owned());
     };
-    members.iter().map(|(name, value)| Ok((name.clone(), read_offset_value(name, value)?))).collect()
+    members
+        .iter()
+        .map(|(name, value)| Ok((name.clone(), read_offset_value(name, value)?)))
+        .collect()
 }
 
 fn read_offset_value(name: &str, value: &Value) -> Result<OffsetValue, String> {
-    let refuse = |kind: &str| Err(format!("Offsets may only contain primitive types as values, but field {name} contains {kind}"));
+    let refuse = |kind: &str| {
+        Err(format!(
+            "Offsets may only contain primitive types as values, but field {name} contains {kind}"
+        ))
+    };
     Ok(match value {
         Value::Null => OffsetValue::Null,
         Value::Bool(v) => OffsetValue::Boolean(*v),
@@ -94,7 +101,9 @@ pub fn offset_map_value(map: &OffsetMap) -> Value {
             OffsetValue::Null => Value::Null,
             OffsetValue::Boolean(v) => Value::Bool(*v),
             OffsetValue::Int(v) => Value::from(*v),
-            OffsetValue::Float(v) => serde_json::Number::from_f64(*v).map_or(Value::Null, Value::Number),
+            OffsetValue::Float(v) => {
+                serde_json::Number::from_f64(*v).map_or(Value::Null, Value::Number)
+            }
             OffsetValue::String(v) => Value::String(v.clone()),
         };
         (name.clone(), value)
@@ -109,7 +118,10 @@ mod tests {
     #[test]
     fn bytes_are_those_of_jackson() {
         let map = OffsetMap::from_iter([
-            ("filename".to_owned(), OffsetValue::from("a\"\\\n\u{1}\u{1f}é/")),
+            (
+                "filename".to_owned(),
+                OffsetValue::from("a\"\\\n\u{1}\u{1f}é/"),
+            ),
             ("b".to_owned(), OffsetValue::Int(1)),
             ("a".to_owned(), OffsetValue::Boolean(true)),
             ("f".to_owned(), OffsetValue::Float(1.5)),
@@ -119,16 +131,27 @@ mod tests {
         let mut out = Vec::new();
         offset_map(&map, &mut out);
         let text = String::from_utf8(out).expect("utf-8");
-        assert_eq!(text, r#"{"filename":"a\"\\\n\u0001\u001Fé/","b":1,"a":true,"f":1.5,"g":1.0E10,"n":null}"#);
+        assert_eq!(
+            text,
+            r#"{"filename":"a\"\\\n\u0001\u001Fé/","b":1,"a":true,"f":1.5,"g":1.0E10,"n":null}"#
+        );
         let back = read_offset_map(&serde_json::from_str(&text).expect("json")).expect("map");
         assert_eq!(back, map);
     }
 
     #[test]
     fn only_primitives_are_offsets() {
-        let error = |text: &str| read_offset_map(&serde_json::from_str(text).expect("json")).expect_err("refused");
+        let error = |text: &str| {
+            read_offset_map(&serde_json::from_str(text).expect("json")).expect_err("refused")
+        };
         assert_eq!(error("[]"), "Offsets must be specified as a Map");
-        assert_eq!(error(r#"{"position":{}}"#), "Offsets may only contain primitive types as values, but field position contains MAP");
-        assert_eq!(error(r#"{"p":18446744073709551615}"#), "Offsets may only contain primitive types as values, but field p contains class java.math.BigInteger");
+        assert_eq!(
+            error(r#"{"position":{}}"#),
+            "Offsets may only contain primitive types as values, but field position contains MAP"
+        );
+        assert_eq!(
+            error(r#"{"p":18446744073709551615}"#),
+            "Offsets may only contain primitive types as values, but field p contains class java.math.BigInteger"
+        );
     }
 }

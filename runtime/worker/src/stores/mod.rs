@@ -41,13 +41,23 @@ const FOLLOW_FOR: Duration = Duration::from_secs(10);
 
 impl<S: TableState> TableStore<S> {
     /// Opens the topic (creating it when it is missing), reads it to its end, and follows it until `cancel`.
-    pub async fn open(log: &dyn Log, options: TableOptions, cancel: CancellationToken) -> Result<Self, LogError> {
+    pub async fn open(
+        log: &dyn Log,
+        options: TableOptions,
+        cancel: CancellationToken,
+    ) -> Result<Self, LogError> {
         let topic = options.topic.clone();
         let mut table = log.table(options).await?;
         let state = Arc::new(RwLock::new(S::default()));
         read_to_end(&mut *table, &state).await?;
         let (requests, receiver) = mpsc::channel(64);
-        let store = Self { state: Arc::clone(&state), writer: table.writer(), requests, partitions: table.partitions(), topic };
+        let store = Self {
+            state: Arc::clone(&state),
+            writer: table.writer(),
+            requests,
+            partitions: table.partitions(),
+            topic,
+        };
         tokio::spawn(follow(table, state, receiver, cancel, store.topic.clone()));
         Ok(store)
     }
@@ -60,13 +70,20 @@ impl<S: TableState> TableStore<S> {
     /// Waits until everything that was written before this call is in the state.
     pub async fn read_to_end(&self) -> Result<(), LogError> {
         let (answer, result) = oneshot::channel();
-        self.requests.send(answer).await.map_err(|_| LogError::Closed)?;
+        self.requests
+            .send(answer)
+            .await
+            .map_err(|_| LogError::Closed)?;
         result.await.map_err(|_| LogError::Closed)?
     }
 
     /// Appends records in order.
     pub async fn put(&self, writes: &[TableWrite]) -> Result<(), LogError> {
-        if writes.is_empty() { Ok(()) } else { self.writer.put(writes).await }
+        if writes.is_empty() {
+            Ok(())
+        } else {
+            self.writer.put(writes).await
+        }
     }
 
     /// Name of the topic.
@@ -80,8 +97,18 @@ impl<S: TableState> TableStore<S> {
     }
 }
 
-async fn read_to_end<S: TableState>(table: &mut dyn Table, state: &RwLock<S>) -> Result<(), LogError> {
-    table.read_to_end(&mut |record| state.write().unwrap_or_else(PoisonError::into_inner).apply(record)).await
+async fn read_to_end<S: TableState>(
+    table: &mut dyn Table,
+    state: &RwLock<S>,
+) -> Result<(), LogError> {
+    table
+        .read_to_end(&mut |record| {
+            state
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .apply(record)
+        })
+        .await
 }
 
 async fn follow<S: TableState>(
@@ -94,7 +121,12 @@ async fn follow<S: TableState>(
     let mut pause = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
     loop {
         let request = {
-            let mut apply = |record: TableRecord<'_>| state.write().unwrap_or_else(PoisonError::into_inner).apply(record);
+            let mut apply = |record: TableRecord<'_>| {
+                state
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .apply(record)
+            };
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
@@ -145,7 +177,11 @@ pub struct Backoff {
 impl Backoff {
     /// Starts with `first`, never exceeds `max`.
     pub fn new(first: Duration, max: Duration) -> Self {
-        Self { first, max, next: first }
+        Self {
+            first,
+            max,
+            next: first,
+        }
     }
 
     /// How long to wait now; longer the next time.

@@ -57,7 +57,16 @@ impl RunState {
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Unassigned, Self::Running, Self::Paused, Self::Stopped, Self::Failed, Self::Restarting].into_iter().find(|s| s.name() == name)
+        [
+            Self::Unassigned,
+            Self::Running,
+            Self::Paused,
+            Self::Stopped,
+            Self::Failed,
+            Self::Restarting,
+        ]
+        .into_iter()
+        .find(|s| s.name() == name)
     }
 
     /// Written only over one's own status or one that is not newer: a worker that stops late must not hide what its successor does.
@@ -110,13 +119,17 @@ impl StatusKey {
     fn parse(key: &str) -> Option<Self> {
         if let Some(rest) = key.strip_prefix(TOPIC) {
             let (topic, connector) = rest.split_once(':')?;
-            return Some(Self::Topic(topic.to_owned(), connector.strip_prefix("connector-")?.to_owned()));
+            return Some(Self::Topic(
+                topic.to_owned(),
+                connector.strip_prefix("connector-")?.to_owned(),
+            ));
         }
         if let Some(rest) = key.strip_prefix(TASK) {
             let (name, task) = rest.rsplit_once('-')?;
             return Some(Self::Task(name.to_owned(), task.parse().ok()?));
         }
-        key.strip_prefix(CONNECTOR).map(|name| Self::Connector(name.to_owned()))
+        key.strip_prefix(CONNECTOR)
+            .map(|name| Self::Connector(name.to_owned()))
     }
 }
 
@@ -141,7 +154,13 @@ impl StatusState {
 
     /// Names of all connectors with any status.
     pub fn connectors(&self) -> Vec<String> {
-        let mut names: Vec<_> = self.connectors.keys().chain(self.tasks.keys()).chain(self.topics.keys()).cloned().collect();
+        let mut names: Vec<_> = self
+            .connectors
+            .keys()
+            .chain(self.tasks.keys())
+            .chain(self.topics.keys())
+            .cloned()
+            .collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -149,7 +168,11 @@ impl StatusState {
 
     /// Statuses of a connector's tasks, by number.
     pub fn tasks(&self, connector: &str) -> impl Iterator<Item = (u32, &Status)> {
-        self.tasks.get(connector).into_iter().flatten().map(|(task, status)| (*task, status))
+        self.tasks
+            .get(connector)
+            .into_iter()
+            .flatten()
+            .map(|(task, status)| (*task, status))
     }
 
     /// Status of a task.
@@ -159,12 +182,18 @@ impl StatusState {
 
     /// Topics of a connector, sorted.
     pub fn topics(&self, connector: &str) -> impl Iterator<Item = &str> {
-        self.topics.get(connector).into_iter().flatten().map(|(topic, _)| topic.as_str())
+        self.topics
+            .get(connector)
+            .into_iter()
+            .flatten()
+            .map(|(topic, _)| topic.as_str())
     }
 
     /// Whether the connector's use of this topic is known.
     pub fn has_topic(&self, connector: &str, topic: &str) -> bool {
-        self.topics.get(connector).is_some_and(|topics| topics.contains_key(topic))
+        self.topics
+            .get(connector)
+            .is_some_and(|topics| topics.contains_key(topic))
     }
 
     fn status(&self, key: &StatusKey) -> Option<&Status> {
@@ -178,13 +207,19 @@ impl StatusState {
     /// Whether a status may be written over what is known: the rule for FAILED and UNASSIGNED.
     pub fn may_write(&self, key: &StatusKey, status: &Status) -> bool {
         !status.state.is_safe_write()
-            || self.status(key).is_none_or(|known| known.worker_id == status.worker_id || known.generation <= status.generation)
+            || self.status(key).is_none_or(|known| {
+                known.worker_id == status.worker_id || known.generation <= status.generation
+            })
     }
 
     /// Takes one record in. The error says why it was ignored.
     pub fn apply_record(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), String> {
         let parsed = StatusKey::parse(key).ok_or("the key is of no known kind")?;
-        let value = match value.map(serde_json::from_slice::<Value>).transpose().map_err(|e| format!("the value is no JSON: {e}"))? {
+        let value = match value
+            .map(serde_json::from_slice::<Value>)
+            .transpose()
+            .map_err(|e| format!("the value is no JSON: {e}"))?
+        {
             None | Some(Value::Null) => {
                 self.forget(&parsed);
                 return Ok(());
@@ -193,8 +228,15 @@ impl StatusState {
         };
         match parsed {
             StatusKey::Topic(topic, connector) => {
-                let task = value.get("topic").and_then(|t| t.get("task")?.as_u64()).and_then(|t| u32::try_from(t).ok()).ok_or("no integer 'topic.task'")?;
-                self.topics.entry(connector).or_default().insert(topic, task);
+                let task = value
+                    .get("topic")
+                    .and_then(|t| t.get("task")?.as_u64())
+                    .and_then(|t| u32::try_from(t).ok())
+                    .ok_or("no integer 'topic.task'")?;
+                self.topics
+                    .entry(connector)
+                    .or_default()
+                    .insert(topic, task);
             }
             StatusKey::Connector(name) => {
                 self.connectors.insert(name, parse_status(&value)?);
@@ -203,7 +245,11 @@ impl StatusState {
                 let status = parse_status(&value)?;
                 let tasks = self.tasks.entry(name).or_default();
                 let stale = status.state == RunState::Unassigned
-                    && tasks.get(&task).is_some_and(|known| known.state == RunState::Running && known.generation >= status.generation && known.worker_id != status.worker_id);
+                    && tasks.get(&task).is_some_and(|known| {
+                        known.state == RunState::Running
+                            && known.generation >= status.generation
+                            && known.worker_id != status.worker_id
+                    });
                 if !stale {
                     tasks.insert(task, status);
                 }
@@ -234,9 +280,17 @@ impl StatusState {
 
 impl TableState for StatusState {
     fn apply(&mut self, record: TableRecord<'_>) {
-        let key = record.key.and_then(|key| std::str::from_utf8(key).ok()).ok_or("the key is no text".to_owned());
+        let key = record
+            .key
+            .and_then(|key| std::str::from_utf8(key).ok())
+            .ok_or("the key is no text".to_owned());
         if let Err(problem) = key.and_then(|key| self.apply_record(key, record.value)) {
-            tracing::error!(partition = record.partition, offset = record.offset, problem, "record of the status topic ignored");
+            tracing::error!(
+                partition = record.partition,
+                offset = record.offset,
+                problem,
+                "record of the status topic ignored"
+            );
         }
     }
 }
@@ -248,7 +302,10 @@ fn parse_status(value: &Value) -> Result<Status, String> {
         state: RunState::from_name(&state).ok_or(format!("no state '{state}'"))?,
         trace: text("trace"),
         worker_id: text("worker_id").ok_or("no text 'worker_id'")?,
-        generation: value.get("generation").and_then(Value::as_i64).ok_or("no integer 'generation'")?,
+        generation: value
+            .get("generation")
+            .and_then(Value::as_i64)
+            .ok_or("no integer 'generation'")?,
         version: text("version"),
     })
 }
@@ -271,7 +328,9 @@ fn topic_json(topic: &str, connector: &str, task: u32, discovered: i64) -> Vec<u
     string(topic, &mut out);
     out.extend_from_slice(b",\"connector\":");
     string(connector, &mut out);
-    out.extend_from_slice(format!(",\"task\":{task},\"discoverTimestamp\":{discovered}}}}}").as_bytes());
+    out.extend_from_slice(
+        format!(",\"task\":{task},\"discoverTimestamp\":{discovered}}}}}").as_bytes(),
+    );
     out
 }
 
@@ -303,7 +362,12 @@ pub struct StatusStore {
 impl StatusStore {
     /// Over a topic that has been read; writes until `cancel`.
     pub fn start(table: TableStore<StatusState>, cancel: CancellationToken) -> Arc<Self> {
-        let store = Arc::new(Self { table, queue: Mutex::default(), changed: Notify::new(), idle: Notify::new() });
+        let store = Arc::new(Self {
+            table,
+            queue: Mutex::default(),
+            changed: Notify::new(),
+            idle: Notify::new(),
+        });
         tokio::spawn(write_loop(Arc::clone(&store), cancel));
         store
     }
@@ -326,7 +390,13 @@ impl StatusStore {
     /// Notes that a connector uses a topic, unless that is known.
     pub fn put_topic(&self, topic: &str, task: &TaskId, discovered: i64) {
         if !self.state().has_topic(&task.connector, topic) {
-            self.enqueue(StatusKey::Topic(topic.to_owned(), task.connector.to_string()), Pending::Topic { task: task.task, discovered });
+            self.enqueue(
+                StatusKey::Topic(topic.to_owned(), task.connector.to_string()),
+                Pending::Topic {
+                    task: task.task,
+                    discovered,
+                },
+            );
         }
     }
 
@@ -376,7 +446,10 @@ impl StatusStore {
             std::mem::take(&mut queue.waiting)
         };
         let state = self.state();
-        let writes = taken.iter().filter_map(|(key, pending)| write(&state, key, pending)).collect();
+        let writes = taken
+            .iter()
+            .filter_map(|(key, pending)| write(&state, key, pending))
+            .collect();
         (taken, writes)
     }
 
@@ -399,15 +472,24 @@ fn write(state: &StatusState, key: &StatusKey, pending: &Pending) -> Option<Tabl
         (Pending::Delete, _) => None,
         (Pending::Status(status), _) => {
             if !state.may_write(key, status) {
-                tracing::debug!(?key, state = status.state.name(), "a newer status is there; not written");
+                tracing::debug!(
+                    ?key,
+                    state = status.state.name(),
+                    "a newer status is there; not written"
+                );
                 return None;
             }
             Some(status_json(status))
         }
-        (Pending::Topic { task, discovered }, StatusKey::Topic(topic, connector)) => Some(topic_json(topic, connector, *task, *discovered)),
+        (Pending::Topic { task, discovered }, StatusKey::Topic(topic, connector)) => {
+            Some(topic_json(topic, connector, *task, *discovered))
+        }
         (Pending::Topic { .. }, _) => return None,
     };
-    Some(TableWrite { key: key.bytes(), value })
+    Some(TableWrite {
+        key: key.bytes(),
+        value,
+    })
 }
 
 async fn write_loop(store: Arc<StatusStore>, cancel: CancellationToken) {
@@ -448,17 +530,29 @@ mod tests {
     use super::*;
 
     fn status(state: RunState, worker: &str, generation: i64) -> Status {
-        Status { state, trace: None, worker_id: worker.to_owned(), generation, version: Some("4.3.1".to_owned()) }
+        Status {
+            state,
+            trace: None,
+            worker_id: worker.to_owned(),
+            generation,
+            version: Some("4.3.1".to_owned()),
+        }
     }
 
     fn apply(state: &mut StatusState, key: &StatusKey, status: &Status) {
         let key = String::from_utf8(key.bytes()).expect("text");
-        state.apply_record(&key, Some(&status_json(status))).expect("applied");
+        state
+            .apply_record(&key, Some(&status_json(status)))
+            .expect("applied");
     }
 
     #[test]
     fn records_have_java_s_bytes() {
-        let failed = Status { trace: Some("a\n\tb".into()), version: None, ..status(RunState::Failed, "host:8083", 5) };
+        let failed = Status {
+            trace: Some("a\n\tb".into()),
+            version: None,
+            ..status(RunState::Failed, "host:8083", 5)
+        };
         assert_eq!(
             String::from_utf8(status_json(&failed)).expect("text"),
             r#"{"state":"FAILED","trace":"a\n\tb","worker_id":"host:8083","generation":5,"version":null}"#
@@ -467,9 +561,22 @@ mod tests {
             String::from_utf8(topic_json("t", "X", 0, 1_700_000_000_000)).expect("text"),
             r#"{"topic":{"name":"t","connector":"X","task":0,"discoverTimestamp":1700000000000}}"#
         );
-        let keys = [StatusKey::Connector("X".into()), StatusKey::Task("X-1".into(), 2), StatusKey::Topic("t".into(), "a:b".into())];
-        let texts = keys.each_ref().map(|k| String::from_utf8(k.bytes()).expect("text"));
-        assert_eq!(texts, ["status-connector-X", "status-task-X-1-2", "status-topic-t:connector-a:b"]);
+        let keys = [
+            StatusKey::Connector("X".into()),
+            StatusKey::Task("X-1".into(), 2),
+            StatusKey::Topic("t".into(), "a:b".into()),
+        ];
+        let texts = keys
+            .each_ref()
+            .map(|k| String::from_utf8(k.bytes()).expect("text"));
+        assert_eq!(
+            texts,
+            [
+                "status-connector-X",
+                "status-task-X-1-2",
+                "status-topic-t:connector-a:b"
+            ]
+        );
         assert_eq!(texts.map(|t| StatusKey::parse(&t).expect("parses")), keys);
     }
 
@@ -481,29 +588,66 @@ mod tests {
         apply(&mut state, &key, &status(RunState::Unassigned, "old:1", 2));
         assert_eq!(state.task("X", 0).map(|s| s.state), Some(RunState::Running));
         assert!(!state.may_write(&key, &status(RunState::Failed, "old:1", 2)));
-        assert!(state.may_write(&key, &status(RunState::Failed, "new:1", 2)), "its own");
-        assert!(state.may_write(&key, &status(RunState::Unassigned, "old:1", 3)), "not older");
-        assert!(state.may_write(&key, &status(RunState::Running, "old:1", 1)), "never held back");
+        assert!(
+            state.may_write(&key, &status(RunState::Failed, "new:1", 2)),
+            "its own"
+        );
+        assert!(
+            state.may_write(&key, &status(RunState::Unassigned, "old:1", 3)),
+            "not older"
+        );
+        assert!(
+            state.may_write(&key, &status(RunState::Running, "old:1", 1)),
+            "never held back"
+        );
         apply(&mut state, &key, &status(RunState::Unassigned, "new:1", 3));
-        assert_eq!(state.task("X", 0).map(|s| s.state), Some(RunState::Unassigned), "its own clean stop counts");
+        assert_eq!(
+            state.task("X", 0).map(|s| s.state),
+            Some(RunState::Unassigned),
+            "its own clean stop counts"
+        );
     }
 
     #[test]
     fn deleting_a_connector_s_status_takes_its_tasks_along() {
         let mut state = StatusState::default();
-        apply(&mut state, &StatusKey::Connector("X".into()), &status(RunState::Running, "w", 0));
-        apply(&mut state, &StatusKey::Task("X".into(), 0), &status(RunState::Running, "w", 0));
-        state.apply_record("status-connector-X", None).expect("applied");
+        apply(
+            &mut state,
+            &StatusKey::Connector("X".into()),
+            &status(RunState::Running, "w", 0),
+        );
+        apply(
+            &mut state,
+            &StatusKey::Task("X".into(), 0),
+            &status(RunState::Running, "w", 0),
+        );
+        state
+            .apply_record("status-connector-X", None)
+            .expect("applied");
         assert_eq!((state.connector("X"), state.tasks("X").count()), (None, 0));
     }
 
     #[test]
     fn statuses_of_older_workers_have_no_version() {
         let mut state = StatusState::default();
-        state.apply_record("status-connector-X", Some(br#"{"state":"RUNNING","trace":null,"worker_id":"w","generation":5}"#)).expect("applied");
+        state
+            .apply_record(
+                "status-connector-X",
+                Some(br#"{"state":"RUNNING","trace":null,"worker_id":"w","generation":5}"#),
+            )
+            .expect("applied");
         assert_eq!(state.connector("X").and_then(|s| s.version.clone()), None);
-        for value in ["{}", r#"{"state":"ODD","worker_id":"w","generation":1}"#, r#"{"state":"RUNNING","worker_id":"w","generation":"1"}"#] {
-            assert!(state.apply_record("status-connector-Y", Some(value.as_bytes())).is_err(), "{value}");
+        for value in [
+            "{}",
+            r#"{"state":"ODD","worker_id":"w","generation":1}"#,
+            r#"{"state":"RUNNING","worker_id":"w","generation":"1"}"#,
+        ] {
+            assert!(
+                state
+                    .apply_record("status-connector-Y", Some(value.as_bytes()))
+                    .is_err(),
+                "{value}"
+            );
         }
     }
 }
