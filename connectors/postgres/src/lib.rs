@@ -15,6 +15,7 @@ mod events;
 mod key_columns;
 mod offset;
 mod publication;
+mod reader;
 mod resume;
 mod setup;
 mod slot;

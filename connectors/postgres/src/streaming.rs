@@ -9,12 +9,13 @@ use millrace_api::data::{Frame as Buffer, Text, Value};
 use millrace_api::plugin::{SourceBatch, TaskError};
 use millrace_cdc::{EventTime, Heartbeat, TableId};
 use pg_replication::pgoutput::{Cell, Decoder, Message, ProtoVersion, Relation, TupleView};
-use pg_replication::{Frame, Lsn, ReplicationConnection, ReplicationStream, XLogData, quote_identifier};
+use pg_replication::{Frame, Lsn, ReplicationConnection, XLogData, quote_identifier};
 
 use crate::catalog::{self, TypeRegistry};
 use crate::config::PostgresConfig;
 use crate::events::{Events, Occasion};
 use crate::offset::{MessageType, Position};
+use crate::reader::StreamReader;
 use crate::resume::Resume;
 use crate::setup::{Fixed, StreamPlan};
 use crate::source_info::{Origin, SequenceBuffer};
@@ -44,7 +45,7 @@ struct Transaction {
 /// A running stream.
 #[derive(Debug)]
 pub(crate) struct Streaming {
-    stream: ReplicationStream,
+    reader: StreamReader,
     decoder: Decoder,
     shapes: HashMap<u32, Shape>,
     position: Position,
@@ -110,7 +111,7 @@ pub(crate) async fn start(config: &PostgresConfig, plan: StreamPlan) -> Result<S
     let options = [("proto_version", ProtoVersion::V1.as_str()), ("publication_names", &*publication)];
     let mut connection = Some(plan.connection);
     let mut tries = 0;
-    let mut stream = loop {
+    let stream = loop {
         let connection = match connection.take() {
             Some(connection) => connection,
             None => connect(config).await?,
@@ -148,10 +149,10 @@ pub(crate) async fn start(config: &PostgresConfig, plan: StreamPlan) -> Result<S
         tracing::warn!(slot = config.slot_name, tries, "the slot is in use by another process and is tried again");
         tokio::time::sleep(config.slot_retry_delay).await;
     };
-    stream.set_status_interval(Duration::from_millis(config.status_update_interval_ms.unsigned_abs().into()));
+    let repeat = Duration::from_millis(config.status_update_interval_ms.unsigned_abs().into());
     tracing::info!(slot = config.slot_name, from = %Lsn(from), "streaming begins");
     Ok(Streaming {
-        stream,
+        reader: StreamReader::start(stream, repeat),
         decoder: Decoder::new(ProtoVersion::V1),
         shapes: HashMap::new(),
         position: plan.position,
@@ -185,14 +186,11 @@ impl Streaming {
     }
 
     /// Tells the server that everything before `lsn` is stored.
-    pub(crate) async fn confirm(&mut self, config: &PostgresConfig, lsn: u64) -> Result<(), TaskError> {
-        if lsn <= self.confirmed {
-            return Ok(());
+    pub(crate) fn confirm(&mut self, lsn: u64) {
+        if lsn > self.confirmed {
+            self.confirmed = lsn;
+            self.reader.confirm(self.received.max(lsn), lsn);
         }
-        self.confirmed = lsn;
-        let written = Lsn(self.received.max(lsn));
-        let sent = self.stream.standby_status(written, Lsn(lsn), Lsn(lsn), false).await;
-        sent.map_err(|e| replication_error(config, "confirming the position", &e))
     }
 
     /// Processes what has arrived, at most `limit` records; waits at most `timeout` for something. Cancel-safe: a frame counts as processed after all its
@@ -211,9 +209,12 @@ impl Streaming {
             self.frames.clear();
             self.next = 0;
             let config = &around.fixed.config;
-            let buffer = self.stream.next_batch(&mut self.frames, timeout).await.map_err(|e| replication_error(config, "reading the replication stream", &e))?;
-            self.buffer = Buffer::new(buffer);
-            self.write_sequences();
+            let batch = self.reader.next(timeout).await.map_err(|e| replication_error(config, "reading the replication stream", &e))?;
+            if let Some(batch) = batch {
+                self.buffer = Buffer::new(batch.buffer);
+                self.frames = batch.frames;
+                self.write_sequences();
+            }
         }
         while let Some(frame) = self.frames.get(self.next).copied() {
             stepped.busy = true;
@@ -481,9 +482,7 @@ impl Streaming {
 
     /// Ends the stream in an orderly way, so that the server frees the slot at once.
     pub(crate) async fn stop(self) {
-        if let Err(error) = self.stream.stop(Duration::from_secs(2)).await {
-            tracing::debug!(%error, "the replication stream did not end in an orderly way");
-        }
+        self.reader.stop().await;
     }
 }
 

@@ -118,7 +118,7 @@ impl SourceTask for PostgresTask {
         let stored = watermark.offsets.iter().filter(|(partition, _)| **partition == running.partition).filter_map(|(_, offset)| Position::from_map(offset));
         // I1: only what is stored is confirmed.
         if let Some(lsn) = stored.filter_map(|p| p.confirmable()).max() {
-            phase.streaming.confirm(&running.fixed.config, lsn).await?;
+            phase.streaming.confirm(lsn);
             running.lag_bytes.set(phase.streaming.server_end.saturating_sub(phase.streaming.confirmed) as i64);
         }
         Ok(())

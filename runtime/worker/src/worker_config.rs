@@ -121,7 +121,7 @@ pub struct WorkerKeys {
     #[config(name = "millrace.source.max.in.flight.records", default = 65536, importance = "low", validate = Validator::at_least(1))]
     pub max_in_flight_records: i32,
     /// Most encoded bytes of one source task that are sent and not yet acknowledged. A task at this limit is not polled.
-    #[config(name = "millrace.source.max.in.flight.bytes", default = 16777216, importance = "low", validate = Validator::at_least(1))]
+    #[config(name = "millrace.source.max.in.flight.bytes", default = 8388608, importance = "low", validate = Validator::at_least(1))]
     pub max_in_flight_bytes: i32,
     /// Longest time that a record waits for others to share its transaction, in milliseconds, where records and offsets are committed together.
     #[config(

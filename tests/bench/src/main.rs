@@ -27,6 +27,9 @@ struct Args {
     /// Only these parts: drain, kafka, snapshot, sink, startup.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Further worker properties, to see what they change: `producer.batch.size=16384`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
 }
 
 #[tokio::main]
@@ -34,6 +37,7 @@ async fn main() -> Result<()> {
     let args = Args::parse();
     let wanted = |part: &str| args.only.is_empty() || args.only.iter().any(|o| o == part);
     machine::describe();
+    processes::set_properties(&args.set)?;
     let mut figures = Figures::default();
     if wanted("startup") {
         startup::measure(&mut figures).await?;

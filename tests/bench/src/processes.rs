@@ -1,5 +1,6 @@
 //! CPU time of processes that come and go, and waiting for a worker's counters.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -53,8 +54,22 @@ pub(crate) async fn wait_counter(worker: &Worker, metric: &str, connector: &str,
     }
 }
 
+/// Properties of the command line, for every worker of this run.
+static PROPERTIES: OnceLock<Vec<(String, String)>> = OnceLock::new();
+
+/// Takes note of `KEY=VALUE` properties.
+pub(crate) fn set_properties(pairs: &[String]) -> Result<()> {
+    let parsed = pairs.iter().map(|pair| pair.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).with_context(|| format!("--set {pair}: KEY=VALUE is expected")));
+    let _ = PROPERTIES.set(parsed.collect::<Result<_>>()?);
+    Ok(())
+}
+
 /// Starts a worker with the settings that every part of the bench has.
 pub(crate) async fn start_worker(options: WorkerOptions) -> Result<Worker> {
     let json = "org.apache.kafka.connect.json.JsonConverter";
-    Worker::start(options.set("key.converter", json).set("value.converter", json)).await
+    let mut options = options.set("key.converter", json).set("value.converter", json);
+    for (key, value) in PROPERTIES.get().into_iter().flatten() {
+        options = options.set(key, value);
+    }
+    Worker::start(options).await
 }

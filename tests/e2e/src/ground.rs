@@ -1,3 +1,4 @@
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,8 +89,16 @@ impl Ground {
     ///
     /// # Errors
     /// When it does not answer.
-    pub async fn start(&self) -> Result<Worker> {
-        Worker::start(self.worker()).await
+    pub async fn start(&self) -> Result<ShownWorker> {
+        self.start_with(self.worker()).await
+    }
+
+    /// Starts a worker with other options.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn start_with(&self, options: WorkerOptions) -> Result<ShownWorker> {
+        Ok(ShownWorker(Worker::start(options).await?))
     }
 
     /// The log, to look at beside the worker.
@@ -200,6 +209,33 @@ impl Ground {
     pub async fn offset(&self, worker: &Worker, name: &str) -> Result<Option<Value>> {
         let body = worker.rest().get(&format!("/connectors/{name}/offsets")).await?.success()?;
         Ok(body["offsets"].get(0).map(|entry| entry["offset"].clone()).filter(|offset| !offset.is_null()))
+    }
+}
+
+/// A worker whose log goes to the test's output, which is shown when the test fails.
+#[derive(Debug)]
+pub struct ShownWorker(Worker);
+
+impl Deref for ShownWorker {
+    type Target = Worker;
+
+    fn deref(&self) -> &Worker {
+        &self.0
+    }
+}
+
+impl DerefMut for ShownWorker {
+    fn deref_mut(&mut self) -> &mut Worker {
+        &mut self.0
+    }
+}
+
+impl Drop for ShownWorker {
+    fn drop(&mut self) {
+        let log = without_escapes(&self.0.log().unwrap_or_default());
+        // Without the line for each request.
+        let lines: Vec<&str> = log.lines().filter(|line| !line.contains("RestServer: ")).collect();
+        eprintln!("the end of the worker's log:\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
     }
 }
 

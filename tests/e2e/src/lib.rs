@@ -7,5 +7,5 @@ pub mod ledger;
 mod rows;
 
 pub use capture::{Capture, Event};
-pub use ground::{Ground, LogKind, PATIENCE, changed, without_escapes};
+pub use ground::{Ground, LogKind, PATIENCE, ShownWorker, changed, without_escapes};
 pub use rows::{Rows, replay, table_rows};

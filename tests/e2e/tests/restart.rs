@@ -15,7 +15,7 @@ const SCHEMA: &str = "CREATE TABLE item (id int PRIMARY KEY, text text); INSERT 
 
 async fn insert(ground: &Ground, ids: std::ops::Range<i32>) -> Result<()> {
     for id in ids {
-        ground.sql.execute("INSERT INTO item VALUES ($1, md5($1::text))", &[&id]).await?;
+        ground.sql.execute("INSERT INTO item VALUES ($1, 'x')", &[&id]).await?;
     }
     Ok(())
 }
@@ -73,7 +73,7 @@ async fn connectors_survive_stops_and_kills(log: LogKind) -> Result<()> {
 async fn an_orderly_stop_leaves_nothing_to_do_again(log: LogKind) -> Result<()> {
     let ground = Ground::new(log, "orderly", SCHEMA).await?;
     // Nothing is stored but at the end.
-    let mut worker = Worker::start(ground.worker().set("offset.flush.interval.ms", "600000")).await?;
+    let mut worker = ground.start_with(ground.worker().set("offset.flush.interval.ms", "600000")).await?;
     ground.create(&worker, "source", &ground.source(&["item"])).await?;
     ground.create(&worker, "sink", &ground.sink(&["item"])).await?;
     ground.wait_streaming().await?;

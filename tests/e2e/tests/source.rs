@@ -116,7 +116,7 @@ async fn only_what_is_stored_is_confirmed(log: LogKind) -> Result<()> {
 /// Records are in the topic, and their offsets are not stored: on Kafka these are two things.
 async fn nothing_stored_nothing_confirmed() -> Result<()> {
     let ground = Ground::new(LogKind::Kafka, "unstored", SCHEMA).await?;
-    let worker = Worker::start(ground.worker().set("offset.flush.interval.ms", "600000")).await?;
+    let worker = ground.start_with(ground.worker().set("offset.flush.interval.ms", "600000")).await?;
     ground.create(&worker, "source", &ground.source(&["counter"])).await?;
     ground.wait_streaming().await?;
     let begin = confirmed(&ground).await?;
