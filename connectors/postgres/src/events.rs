@@ -84,8 +84,8 @@ impl Events {
         self.change(at, Operation::Truncate, Value::Null, Value::Null, source, Data::NONE, self.headers.plain(), out);
     }
 
-    pub(crate) fn read(&self, at: &Occasion<'_>, row: Row, out: &mut SourceBatch) {
-        let source = self.source.block(&at.origin);
+    /// A row of a snapshot, with a block made before: it is the same for nearly all rows of a table.
+    pub(crate) fn read(&self, at: &Occasion<'_>, row: Row, source: Struct, out: &mut SourceBatch) {
         self.change(at, Operation::Read, Value::Null, row.value.into(), source, row.key, self.headers.plain(), out);
     }
 

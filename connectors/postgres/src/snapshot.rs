@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use millrace_api::data::{Frame, Text, Value};
+use millrace_api::data::{Frame, Struct, Text, Value};
 use millrace_api::plugin::{SourceBatch, TaskError};
 use millrace_cdc::{EventTime, TableId};
 use pg_replication::quote_identifier;
@@ -29,6 +29,8 @@ pub(crate) struct Snapshot {
     /// The last row, kept back: only its successor, or the end, tells its marker.
     held: Option<Held>,
     sequence: Text,
+    /// Source block of the last row, with what it depends on.
+    block: Option<(Arc<TablePlan>, SnapshotMarker, Struct)>,
     cells: Vec<WireValue>,
     rows: u64,
 }
@@ -68,7 +70,7 @@ impl Snapshot {
         let (start, len) = buffer.push(None, plan.lsn.0);
         let sequence = buffer.freeze().text(start, len).unwrap_or_else(|| Text::from(""));
         tracing::info!(tables = plan.tables.len(), lsn = %plan.lsn, "snapshot begins");
-        Self { plan, table: 0, copy: None, held: None, sequence, cells: Vec::new(), rows: 0 }
+        Self { plan, table: 0, copy: None, held: None, sequence, block: None, cells: Vec::new(), rows: 0 }
     }
 
     /// The position to stream from afterwards, and what a heartbeat at the end carries.
@@ -144,7 +146,7 @@ impl Snapshot {
         Ok(())
     }
 
-    fn emit(&self, held: Held, marker: SnapshotMarker, events: &Events, time: EventTime, out: &mut SourceBatch) {
+    fn emit(&mut self, held: Held, marker: SnapshotMarker, events: &Events, time: EventTime, out: &mut SourceBatch) {
         let progress = if marker == SnapshotMarker::Last { SnapshotProgress::Done } else { SnapshotProgress::Running };
         let at = Occasion {
             plan: &held.plan,
@@ -162,7 +164,15 @@ impl Snapshot {
             time,
             size: held.size,
         };
-        events.read(&at, held.row, out);
+        let source = match &self.block {
+            Some((plan, of, block)) if *of == marker && Arc::ptr_eq(plan, &held.plan) => block.clone(),
+            _ => {
+                let block = events.source.block(&at.origin);
+                self.block = Some((Arc::clone(&held.plan), marker, block.clone()));
+                block
+            }
+        };
+        events.read(&at, held.row, source, out);
     }
 
     async fn finish(&mut self, sql: &SqlClient, events: &Events, time: EventTime, out: &mut SourceBatch) -> Result<(), TaskError> {

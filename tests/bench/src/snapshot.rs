@@ -13,13 +13,13 @@ pub(crate) async fn measure(postgres: &Postgres, table: &BenchTable, kafka: &Kaf
     let copy = run("psql", &[&table.database.url, "--quiet", "--command", "\\copy bench to '/dev/null'"]).await?;
     println!("psql \\copy: {:.2} s, {:.2} CPU s", copy.wall, copy.cpu);
     let worker = start_worker(WorkerOptions::on_null_log()).await?;
-    let (wall, cpu) = snapshot(&worker, table, "snapshot-nowhere").await?;
+    let (wall, cpu) = snapshot(&worker, table, "snapshot_nowhere").await?;
     println!("snapshot into nothing: {wall:.2} s ({:.0} rows/s), worker {cpu:.2} CPU s", table.rows as f64 / wall);
     figures.add("snapshot rows/s into nothing ÷ psql \\copy", copy.wall / wall, "", Must::AtLeast(0.5));
     drop(worker);
     let worker = start_worker(WorkerOptions::on_kafka(&kafka.bootstrap())).await?;
     let (broker, server) = (kafka.usage().await?, postgres.usage()?);
-    let (wall, cpu) = snapshot(&worker, table, "snapshot-kafka").await?;
+    let (wall, cpu) = snapshot(&worker, table, "snapshot_kafka").await?;
     let (broker, server) = ((kafka.usage().await? - broker).cpu_seconds, (postgres.usage()? - server).cpu_seconds);
     println!(
         "snapshot into Kafka: {wall:.2} s ({:.0} rows/s), worker {cpu:.2} CPU s, broker {broker:.2} CPU s, PostgreSQL {server:.2} CPU s",

@@ -172,10 +172,10 @@ impl Ground {
         });
         if self.kind == LogKind::Kafka {
             // Topics that come later are found soon; and a member that was killed is replaced at once instead of after its session.
-            let more = [("consumer.override.metadata.max.age.ms", "500"), ("consumer.override.group.instance.id", "only")];
-            for (key, value) in more {
-                config[key] = json!(value);
-            }
+            config["consumer.override.metadata.max.age.ms"] = json!("500");
+            config["consumer.override.group.instance.id"] = json!("only");
+            // By default a sink's group has the connector's name: the tests share the broker, and names.
+            config["consumer.override.group.id"] = json!(format!("connect-{}", self.id));
         }
         config
     }

@@ -1,7 +1,7 @@
 //! What a worker knows after it was stopped or killed, and what it does not do again.
 
 use anyhow::{Context as _, Result, ensure};
-use millrace_e2e::{Capture, Ground, LogKind, PATIENCE, ledger};
+use millrace_e2e::{Capture, Ground, LogKind, PATIENCE, changed, ledger};
 use millrace_testkit::{Worker, wait_until};
 use serde_json::Value;
 
@@ -104,7 +104,8 @@ async fn target_states_and_deletes_survive(log: LogKind) -> Result<()> {
     let mut worker = ground.start().await?;
     ground.create(&worker, "source", &ground.source(&["item"])).await?;
     ground.create(&worker, "sink", &ground.sink(&["item"])).await?;
-    ground.create(&worker, "gone", &ground.sink(&["item"])).await?;
+    let gone = changed(&ground.sink(&["item"]), &[("consumer.override.group.id", &format!("{}-gone", ground.id))]);
+    ground.create(&worker, "gone", &gone).await?;
     wait_copied(&ground, 1).await?;
     worker.rest().put_empty("/connectors/source/pause").await?.success()?;
     worker.rest().put_empty("/connectors/sink/stop").await?.success()?;

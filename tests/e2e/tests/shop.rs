@@ -82,6 +82,8 @@ async fn every_change_is_an_event_in_order(log: LogKind) -> Result<()> {
         capture.catch_up().await?;
         ensure!(replay(capture.of(&ground.topic(table)), columns)? == source, "the events of {table} do not lead to its rows");
     }
+    // Nothing of what these connectors are given goes unread.
+    ensure!(!worker.log()?.contains("isn't a known config"), "{}", worker.log()?);
     in_commit_order(&capture)?;
     consecutive(&ground, &capture)?;
     // 120 orders of two lines.

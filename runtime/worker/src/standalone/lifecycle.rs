@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use millrace_api::config::{Props, RawProps};
+use millrace_api::config::connector::{
+    PluginDefaults, sink_connector_def, source_connector_def,
+};
+use millrace_api::config::{Props, RawProps, UnknownKey, unknown_keys};
 use millrace_api::plugin::{
     ConnectorContext, ErrorKind, SinkConnector, SourceConnector, TaskError, TaskId,
 };
@@ -100,6 +103,21 @@ async fn guarded<T>(call: impl Future<Output = Result<T, TaskError>>) -> Result<
     }
 }
 
+/// Beginnings of connector keys that transforms, converters, clients and database drivers read.
+const READ_BY_OTHERS: &[&str] = &[
+    "transforms.",
+    "predicates.",
+    "key.converter.",
+    "value.converter.",
+    "header.converter.",
+    "topic.creation.",
+    "producer.override.",
+    "consumer.override.",
+    "admin.override.",
+    "connection.",
+    "snapshot.select.statement.overrides.",
+];
+
 /// First and longest pause before a connector is asked for its tasks again.
 const RECONFIGURE_PAUSE: (Duration, Duration) =
     (Duration::from_millis(250), Duration::from_secs(60));
@@ -170,6 +188,9 @@ impl Shared {
             ConnectorPlugin::Source(plugin) => Object::Source(plugin.connector()),
             ConnectorPlugin::Sink(plugin) => Object::Sink(plugin.connector()),
         };
+        for unknown in self.unknown_keys(name, &plugin) {
+            tracing::warn!(connector = name, "{unknown}");
+        }
         running.connector = Some(Live {
             object,
             plugin,
@@ -180,6 +201,17 @@ impl Shared {
         let result = self.transition(name, running).await;
         self.metrics.connector_started(result.is_ok());
         result
+    }
+
+    /// Keys of the stored configuration that neither the worker nor the plugin reads.
+    fn unknown_keys(&self, name: &str, plugin: &ConnectorPlugin) -> Vec<UnknownKey> {
+        let props = self.props(name).unwrap_or_default();
+        let defaults = PluginDefaults::default();
+        let (own, framework) = match plugin {
+            ConnectorPlugin::Source(plugin) => (plugin.config(), source_connector_def(&defaults)),
+            ConnectorPlugin::Sink(plugin) => (plugin.config(), sink_connector_def(&defaults)),
+        };
+        unknown_keys(&[&own, &framework], READ_BY_OTHERS, &props)
     }
 
     /// Brings a connector object to its target state. One that has failed takes part in nothing but a stop.

@@ -1,12 +1,14 @@
 use anyhow::{Context as _, Result, ensure};
 use millrace_e2e::{Capture, Ground, LogKind, PATIENCE, changed, replay, table_rows};
 use millrace_testkit::wait_until;
+use serde_json::json;
 
 use super::plan::{self, Kill, Random};
 use super::streaming::wait_level;
 use super::writers::{SCHEMA, TABLES, Writers};
 
 const ROWS: u64 = 3000;
+const BATCH: u64 = 20;
 
 pub(super) async fn crash_during_the_snapshot(log: LogKind) -> Result<()> {
     let (seed, kills) = (plan::seed()?, plan::budget()?.snapshot);
@@ -18,19 +20,28 @@ async fn run(log: LogKind, seed: u64, kills: usize) -> Result<()> {
     let mut random = Random::new(seed ^ (7 + log as u64));
     let ground = Ground::new(log, "snapshot", SCHEMA).await?;
     ground.sql.batch_execute(&format!("INSERT INTO entry SELECT n, md5(n::text) FROM generate_series(1, {ROWS}) AS n")).await?;
-    let mut worker = ground.start().await?;
-    // Small batches: the snapshot takes long enough to be hit.
-    let source = changed(&ground.source(&TABLES), &[("max.batch.size", "50")]);
-    worker.rest().create_connector("source", &source).await?;
+    // Many small batches, each written by itself: the snapshot takes long enough to be hit anywhere.
+    let mut worker = ground.start_with(ground.worker().set("millrace.source.commit.linger.ms", "0").set("offset.flush.interval.ms", "20")).await?;
     ground.create(&worker, "sink", &ground.sink(&TABLES)).await?;
-    worker.rest().wait_connector_state("source", "RUNNING", 1).await?;
-    // Its first snapshot begins in a run that will be killed.
-    worker.kill().await?;
+    let source = changed(&ground.source(&TABLES), &[("max.batch.size", &BATCH.to_string())]);
+    let stopped = json!({ "name": "source", "config": source, "initial_state": "STOPPED" });
+    worker.rest().post("/connectors", &stopped).await?.success()?;
+    worker.terminate().await?;
     let writers = Writers::start(&ground.database, seed).await?;
     for n in 0..kills {
-        let place = ["source-after-produce", "source-before-offset-write", "source-after-poll", "source-after-offset-write"][n % 4];
-        let hit = if place.contains("offset") { 1 + random.below(2) } else { 1 + random.below(ROWS / 50) };
-        plan::start_and_die(&mut worker, Kill::At { place, hit }, || writers.committed()).await?;
+        let place = ["source-after-poll", "source-after-produce", "source-after-offset-write", "source-before-offset-write"][n % 4];
+        // Of more batches than this the snapshot consists anyway; offsets are written less often.
+        let hit = 1 + random.below(if place.contains("offset") { 3 } else { ROWS / BATCH / 2 });
+        let kill = Kill::At { place, hit };
+        if n == 0 {
+            worker.set_env("MILLRACE_FAILPOINTS", Some(&format!("{place}=kill@{hit}")));
+            worker.start_again().await?;
+            // Its answer may be lost.
+            drop(worker.rest().put_empty("/connectors/source/resume").await);
+            worker.wait_exit(PATIENCE).await.with_context(|| format!("{kill:?}"))?;
+        } else {
+            plan::start_and_die(&mut worker, kill, || writers.committed()).await?;
+        }
     }
     worker.set_env("MILLRACE_FAILPOINTS", None);
     worker.start_again().await?;
@@ -50,6 +61,7 @@ async fn run(log: LogKind, seed: u64, kills: usize) -> Result<()> {
         ensure!(alone == source, "{table}: {} rows, {} after the last snapshot", source.len(), alone.len());
         let runs: std::collections::BTreeSet<&str> = capture.of(&topic).filter(|event| event.op() == "r").map(|event| event.run()).collect();
         eprintln!("{log:?} {table}: {} snapshots have written records", runs.len());
+        ensure!(table == "counter" || runs.len() > 1, "no snapshot was interrupted after it had written something");
     }
     Ok(())
 }
