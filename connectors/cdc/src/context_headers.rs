@@ -11,7 +11,12 @@ impl ContextHeaders {
     pub fn new(enabled: bool, prefix: &str, connector: &str, task: u32, run_id: &str) -> Self {
         let mut shared = Headers::new();
         if enabled {
-            let mut add = |name: &str, value: &str| shared.push(format!("__debezium.context.{name}"), Data::new(Schema::string(), Value::from(value)));
+            let mut add = |name: &str, value: &str| {
+                shared.push(
+                    format!("__debezium.context.{name}"),
+                    Data::new(Schema::string(), Value::from(value)),
+                )
+            };
             add("connectorLogicalName", prefix);
             add("taskId", &task.to_string());
             add("connectorName", connector);

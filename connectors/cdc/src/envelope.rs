@@ -69,7 +69,14 @@ impl Envelope {
             .field("ts_us", Schema::int64().to_optional())
             .field("ts_ns", Schema::int64().to_optional())
             .build_valid();
-        let ops = [Operation::Create, Operation::Update, Operation::Delete, Operation::Read, Operation::Truncate].map(|op| Text::from(op.code()));
+        let ops = [
+            Operation::Create,
+            Operation::Update,
+            Operation::Delete,
+            Operation::Read,
+            Operation::Truncate,
+        ]
+        .map(|op| Text::from(op.code()));
         Self { schema, ops }
     }
 
@@ -79,7 +86,14 @@ impl Envelope {
     }
 
     /// An event. Rows that do not exist are [`Value::Null`].
-    pub fn event(&self, op: Operation, before: Value, after: Value, source: Struct, time: EventTime) -> Data {
+    pub fn event(
+        &self,
+        op: Operation,
+        before: Value,
+        after: Value,
+        source: Struct,
+        time: EventTime,
+    ) -> Data {
         let values: [Value; 8] = [
             before,
             after,
@@ -90,6 +104,9 @@ impl Envelope {
             Value::Int64(time.nanos.div_euclid(1_000)),
             Value::Int64(time.nanos),
         ];
-        Data::new(self.schema.clone(), Struct::new(self.schema.clone(), Box::<[Value]>::from(values)))
+        Data::new(
+            self.schema.clone(),
+            Struct::new(self.schema.clone(), Box::<[Value]>::from(values)),
+        )
     }
 }

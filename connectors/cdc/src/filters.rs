@@ -14,7 +14,10 @@ pub struct TableId {
 impl TableId {
     /// Names a table.
     pub fn new(schema: impl Into<String>, table: impl Into<String>) -> Self {
-        Self { schema: schema.into(), table: table.into() }
+        Self {
+            schema: schema.into(),
+            table: table.into(),
+        }
     }
 }
 
@@ -54,12 +57,24 @@ enum Rule {
 }
 
 impl Rule {
-    fn new(include: (&'static str, Option<&str>), exclude: (&'static str, Option<&str>)) -> Result<Self, FilterError> {
-        let parse = |key, list: &str| RegexList::parse(list).map_err(|source| FilterError::Pattern { key, source });
+    fn new(
+        include: (&'static str, Option<&str>),
+        exclude: (&'static str, Option<&str>),
+    ) -> Result<Self, FilterError> {
+        let parse = |key, list: &str| {
+            RegexList::parse(list).map_err(|source| FilterError::Pattern { key, source })
+        };
         match (include.1, exclude.1) {
-            (Some(_), Some(_)) => Err(FilterError::Both { include: include.0, exclude: exclude.0 }),
-            (Some(list), None) if !list.trim().is_empty() => Ok(Self::Include(parse(include.0, list)?)),
-            (None, Some(list)) if !list.trim().is_empty() => Ok(Self::Exclude(parse(exclude.0, list)?)),
+            (Some(_), Some(_)) => Err(FilterError::Both {
+                include: include.0,
+                exclude: exclude.0,
+            }),
+            (Some(list), None) if !list.trim().is_empty() => {
+                Ok(Self::Include(parse(include.0, list)?))
+            }
+            (None, Some(list)) if !list.trim().is_empty() => {
+                Ok(Self::Exclude(parse(exclude.0, list)?))
+            }
             _ => Ok(Self::All),
         }
     }
@@ -91,15 +106,23 @@ impl TableFilter {
         ignore_builtin: bool,
     ) -> Result<Self, FilterError> {
         Ok(Self {
-            schemas: Rule::new(("schema.include.list", schema_include), ("schema.exclude.list", schema_exclude))?,
-            tables: Rule::new(("table.include.list", table_include), ("table.exclude.list", table_exclude))?,
+            schemas: Rule::new(
+                ("schema.include.list", schema_include),
+                ("schema.exclude.list", schema_exclude),
+            )?,
+            tables: Rule::new(
+                ("table.include.list", table_include),
+                ("table.exclude.list", table_exclude),
+            )?,
             ignore_builtin,
         })
     }
 
     /// Whether changes of this table are captured.
     pub fn accepts(&self, table: &TableId) -> bool {
-        !(self.ignore_builtin && is_builtin(table)) && self.schemas.accepts(&table.schema) && self.tables.accepts(&table.to_string())
+        !(self.ignore_builtin && is_builtin(table))
+            && self.schemas.accepts(&table.schema)
+            && self.tables.accepts(&table.to_string())
     }
 
     /// Where this table stands in a snapshot: the index of the first entry of `table.include.list` that matches it, 0 without such a list.
@@ -125,7 +148,10 @@ pub struct ColumnFilter(Rule);
 impl ColumnFilter {
     /// From the values of `column.include.list` and `column.exclude.list`.
     pub fn new(include: Option<&str>, exclude: Option<&str>) -> Result<Self, FilterError> {
-        Ok(Self(Rule::new(("column.include.list", include), ("column.exclude.list", exclude))?))
+        Ok(Self(Rule::new(
+            ("column.include.list", include),
+            ("column.exclude.list", exclude),
+        )?))
     }
 
     /// Whether a column of `table` is in the value.
@@ -148,7 +174,14 @@ mod tests {
 
     #[test]
     fn both_filters_must_accept_and_builtin_tables_never_pass() {
-        let f = TableFilter::new(Some("public,s2"), None, None, Some(r"public\.audit.*"), true).expect("valid");
+        let f = TableFilter::new(
+            Some("public,s2"),
+            None,
+            None,
+            Some(r"public\.audit.*"),
+            true,
+        )
+        .expect("valid");
         assert!(f.accepts(&id("public.orders")));
         assert!(f.accepts(&id("s2.audit")));
         assert!(!f.accepts(&id("public.audit_log")));
@@ -159,12 +192,16 @@ mod tests {
     #[test]
     fn two_lists_of_one_kind_are_refused_by_name() {
         let error = TableFilter::new(None, None, Some("a"), Some(""), true).expect_err("both");
-        assert_eq!(error.to_string(), "\"table.include.list\" is already specified: remove it or 'table.exclude.list'");
+        assert_eq!(
+            error.to_string(),
+            "\"table.include.list\" is already specified: remove it or 'table.exclude.list'"
+        );
     }
 
     #[test]
     fn the_order_of_the_include_list_ranks_tables() {
-        let f = TableFilter::new(None, None, Some(r"public\.b,public\.a"), None, true).expect("valid");
+        let f =
+            TableFilter::new(None, None, Some(r"public\.b,public\.a"), None, true).expect("valid");
         assert!(f.rank(&id("public.b")) < f.rank(&id("public.a")));
     }
 }

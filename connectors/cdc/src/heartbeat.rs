@@ -20,10 +20,19 @@ impl Heartbeat {
             .version(1)
             .field("serverName", Schema::string())
             .build_valid();
-        let value_schema =
-            SchemaBuilder::structure().name("io.debezium.connector.common.Heartbeat").version(1).field("ts_ms", Schema::int64()).build_valid();
+        let value_schema = SchemaBuilder::structure()
+            .name("io.debezium.connector.common.Heartbeat")
+            .version(1)
+            .field("ts_ms", Schema::int64())
+            .build_valid();
         let key = Struct::new(key_schema.clone(), vec![Value::from(prefix)]);
-        Self { topic: Arc::from(topic), key: Data::new(key_schema, key), value_schema, interval_ms, next_ms: now_ms.saturating_add(interval_ms) }
+        Self {
+            topic: Arc::from(topic),
+            key: Data::new(key_schema, key),
+            value_schema,
+            interval_ms,
+            next_ms: now_ms.saturating_add(interval_ms),
+        }
     }
 
     /// Whether heartbeats are on.

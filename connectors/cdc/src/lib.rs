@@ -13,7 +13,7 @@ mod topic_naming;
 pub mod transforms;
 
 pub use context_headers::ContextHeaders;
-pub use envelope::{EventTime, Envelope, Operation, transaction_block_schema};
+pub use envelope::{Envelope, EventTime, Operation, transaction_block_schema};
 pub use filters::{ColumnFilter, FilterError, TableFilter, TableId};
 pub use heartbeat::Heartbeat;
 pub use name_adjustment::NameAdjustment;

@@ -41,7 +41,11 @@ impl NameAdjustment {
                     let mut units = [0u16; 2];
                     for unit in c.encode_utf16(&mut units) {
                         // One or two digits are filled up to four, three stay three.
-                        let _ = if *unit < 0x100 { write!(out, "_u00{unit:02x}") } else { write!(out, "_u{unit:x}") };
+                        let _ = if *unit < 0x100 {
+                            write!(out, "_u00{unit:02x}")
+                        } else {
+                            write!(out, "_u{unit:x}")
+                        };
                     }
                 }
             }
@@ -58,7 +62,10 @@ mod tests {
     fn names_become_legal_for_avro() {
         assert_eq!(NameAdjustment::Avro.schema_name("1a-b.c"), "_1a_b.c");
         assert_eq!(NameAdjustment::Avro.field_name("a.b"), "a_b");
-        assert_eq!(NameAdjustment::AvroUnicode.field_name("a-b_c"), "a_u002db_u005fc");
+        assert_eq!(
+            NameAdjustment::AvroUnicode.field_name("a-b_c"),
+            "a_u002db_u005fc"
+        );
         assert_eq!(NameAdjustment::AvroUnicode.field_name("1a"), "_u0031a");
         assert_eq!(NameAdjustment::None.field_name("ä"), "ä");
     }

@@ -10,7 +10,9 @@ pub struct RegexList {
 
 /// An entry that is not a regular expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("A comma-separated list of valid regular expressions is expected, but '{pattern}' is not one: {reason}")]
+#[error(
+    "A comma-separated list of valid regular expressions is expected, but '{pattern}' is not one: {reason}"
+)]
 pub struct RegexListError {
     /// The entry.
     pub pattern: String,
@@ -21,7 +23,10 @@ pub struct RegexListError {
 impl RegexList {
     /// Parses a list; blanks around entries and empty entries are dropped.
     pub fn parse(list: &str) -> Result<Self, RegexListError> {
-        let patterns = split(list).iter().map(|p| compile(p)).collect::<Result<_, _>>()?;
+        let patterns = split(list)
+            .iter()
+            .map(|p| compile(p))
+            .collect::<Result<_, _>>()?;
         Ok(Self { patterns })
     }
 
@@ -33,7 +38,9 @@ impl RegexList {
     /// Index of the first entry that matches the whole of `name`.
     pub fn first_match(&self, name: &str) -> Option<usize> {
         // A pattern that runs into the engine's backtracking limit counts as no match.
-        self.patterns.iter().position(|p| p.is_match(name).unwrap_or(false))
+        self.patterns
+            .iter()
+            .position(|p| p.is_match(name).unwrap_or(false))
     }
 
     /// Number of entries.
@@ -48,7 +55,10 @@ impl RegexList {
 }
 
 fn compile(pattern: &str) -> Result<Regex, RegexListError> {
-    Regex::new(&format!(r"(?i)\A(?:{pattern})\z")).map_err(|e| RegexListError { pattern: pattern.to_owned(), reason: e.to_string() })
+    Regex::new(&format!(r"(?i)\A(?:{pattern})\z")).map_err(|e| RegexListError {
+        pattern: pattern.to_owned(),
+        reason: e.to_string(),
+    })
 }
 
 /// Splits at commas that are not escaped; `\,` becomes a comma, every other escape stays.
@@ -68,7 +78,11 @@ fn split(list: &str) -> Vec<String> {
         }
     }
     entries.push(entry);
-    entries.into_iter().map(|e| e.trim().to_owned()).filter(|e| !e.is_empty()).collect()
+    entries
+        .into_iter()
+        .map(|e| e.trim().to_owned())
+        .filter(|e| !e.is_empty())
+        .collect()
 }
 
 #[cfg(test)]
@@ -88,7 +102,11 @@ mod tests {
 
     #[test]
     fn look_around_works_as_in_java() {
-        assert!(RegexList::parse(r"public\.(?!secret).*").expect("valid").matches("public.open"));
+        assert!(
+            RegexList::parse(r"public\.(?!secret).*")
+                .expect("valid")
+                .matches("public.open")
+        );
     }
 
     #[test]

@@ -11,7 +11,12 @@ pub struct TopicNaming {
 
 impl TopicNaming {
     /// From the values of `topic.prefix`, `topic.delimiter`, `topic.heartbeat.prefix` and `topic.heartbeat.name`.
-    pub fn new(prefix: &str, delimiter: &str, heartbeat_prefix: &str, heartbeat_name: Option<&str>) -> Self {
+    pub fn new(
+        prefix: &str,
+        delimiter: &str,
+        heartbeat_prefix: &str,
+        heartbeat_name: Option<&str>,
+    ) -> Self {
         Self {
             prefix: prefix.to_owned(),
             delimiter: delimiter.to_owned(),
@@ -23,7 +28,11 @@ impl TopicNaming {
     /// Topic of a table's changes; also the prefix of its schema names.
     pub fn data_topic(&self, table: &TableId) -> String {
         let parts = [&*self.prefix, &*table.schema, &*table.table];
-        let name = parts.into_iter().filter(|p| !p.trim().is_empty()).collect::<Vec<_>>().join(&self.delimiter);
+        let name = parts
+            .into_iter()
+            .filter(|p| !p.trim().is_empty())
+            .collect::<Vec<_>>()
+            .join(&self.delimiter);
         sanitize(&name)
     }
 
@@ -31,14 +40,23 @@ impl TopicNaming {
     pub fn heartbeat_topic(&self) -> String {
         match &self.heartbeat_name {
             Some(name) => sanitize(name),
-            None => sanitize(&format!("{}{}{}", self.heartbeat_prefix, self.delimiter, self.prefix)),
+            None => sanitize(&format!(
+                "{}{}{}",
+                self.heartbeat_prefix, self.delimiter, self.prefix
+            )),
         }
     }
 }
 
 /// What Kafka does not allow in a topic name becomes `_`.
 fn sanitize(name: &str) -> String {
-    let legal = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
+    let legal = |c: char| {
+        if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
+            c
+        } else {
+            '_'
+        }
+    };
     let sanitized: String = name.chars().map(legal).take(249).collect();
     let sanitized = match &*sanitized {
         "." => "_".to_owned(),
@@ -46,7 +64,11 @@ fn sanitize(name: &str) -> String {
         _ => sanitized,
     };
     if sanitized != name {
-        tracing::warn!(from = name, to = sanitized, "topic name is not valid in Kafka and is replaced");
+        tracing::warn!(
+            from = name,
+            to = sanitized,
+            "topic name is not valid in Kafka and is replaced"
+        );
     }
     sanitized
 }
@@ -58,8 +80,14 @@ mod tests {
     #[test]
     fn topics_follow_the_schema_naming_strategy() {
         let n = TopicNaming::new("pg1", ".", "__debezium-heartbeat", None);
-        assert_eq!(n.data_topic(&TableId::new("public", "Orders")), "pg1.public.Orders");
-        assert_eq!(n.data_topic(&TableId::new("public", "ö x")), "pg1.public.__x");
+        assert_eq!(
+            n.data_topic(&TableId::new("public", "Orders")),
+            "pg1.public.Orders"
+        );
+        assert_eq!(
+            n.data_topic(&TableId::new("public", "ö x")),
+            "pg1.public.__x"
+        );
         assert_eq!(n.heartbeat_topic(), "__debezium-heartbeat.pg1");
     }
 }

@@ -22,7 +22,7 @@ use crate::{Lsn, quote_identifier, quote_literal};
 /// of time of their own (creating a slot waits for running transactions): wrap them in `tokio::time::timeout`.
 #[derive(Debug)]
 pub struct ReplicationConnection {
-    session: Session,
+    pub(crate) session: Session,
 }
 
 /// A row of a simple query: text values.

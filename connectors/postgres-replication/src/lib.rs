@@ -95,6 +95,7 @@
 
 mod auth;
 mod connection;
+mod copy;
 mod error;
 mod frame;
 mod low_water;
@@ -109,6 +110,7 @@ mod transport;
 mod wire;
 
 pub use connection::{ReplicationConnection, Row};
+pub use copy::CopyOut;
 pub use error::{ReplicationError, ServerError};
 pub use frame::{Frame, PayloadRange, XLogData};
 pub use low_water::{LowWaterStream, Socket};

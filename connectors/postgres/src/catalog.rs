@@ -51,13 +51,27 @@ impl TypeRegistry {
             let (kind, category): (&str, &str) = (row.get(3), row.get(4));
             let element: u32 = row.get(5);
             let form = match kind {
-                "e" => TypeForm::Enum(row.get::<_, Option<Vec<String>>>(8).unwrap_or_default().into()),
-                "d" => TypeForm::Domain { base: row.get(6), modifier: row.get(7) },
+                "e" => TypeForm::Enum(
+                    row.get::<_, Option<Vec<String>>>(8)
+                        .unwrap_or_default()
+                        .into(),
+                ),
+                "d" => TypeForm::Domain {
+                    base: row.get(6),
+                    modifier: row.get(7),
+                },
                 "b" if category == "A" && element != 0 => TypeForm::Array(element),
                 "b" | "r" => TypeForm::Base,
                 _ => TypeForm::Other,
             };
-            types.insert(row.get(0), TypeInfo { name: row.get(1), schema: row.get(2), form });
+            types.insert(
+                row.get(0),
+                TypeInfo {
+                    name: row.get(1),
+                    schema: row.get(2),
+                    form,
+                },
+            );
         }
         Ok(Self { types })
     }
@@ -68,7 +82,9 @@ impl TypeRegistry {
 
     #[cfg(test)]
     pub(crate) fn of(types: impl IntoIterator<Item = (u32, TypeInfo)>) -> Self {
-        Self { types: types.into_iter().collect() }
+        Self {
+            types: types.into_iter().collect(),
+        }
     }
 }
 
@@ -110,7 +126,13 @@ pub(crate) async fn table(client: &Client, id: &TableId) -> Result<Option<Catalo
     }
     let columns = rows
         .iter()
-        .map(|r| CatalogColumn { name: r.get(0), type_oid: r.get(1), type_modifier: r.get(2), not_null: r.get(3), default: r.get(4) })
+        .map(|r| CatalogColumn {
+            name: r.get(0),
+            type_oid: r.get(1),
+            type_modifier: r.get(2),
+            not_null: r.get(3),
+            default: r.get(4),
+        })
         .collect();
     let key = client
         .query_opt(
@@ -138,5 +160,8 @@ pub(crate) async fn tables(client: &Client) -> Result<Vec<TableId>, Error> {
             &[],
         )
         .await?;
-    Ok(rows.iter().map(|r| TableId::new(r.get::<_, String>(0), r.get::<_, String>(1))).collect())
+    Ok(rows
+        .iter()
+        .map(|r| TableId::new(r.get::<_, String>(0), r.get::<_, String>(1)))
+        .collect())
 }

@@ -3,7 +3,9 @@
 use std::sync::{Arc, LazyLock};
 
 use millrace_api::config::{ConfigDef, ConfigValue, ConnectConfig, Props, RawProps};
-use millrace_api::plugin::{ConnectorContext, PluginInfo, SourceConnector, SourceConnectorPlugin, SourceTask, TaskError};
+use millrace_api::plugin::{
+    ConnectorContext, PluginInfo, SourceConnector, SourceConnectorPlugin, SourceTask, TaskError,
+};
 
 use crate::config::{PostgresConfig, problems};
 use crate::source_info::VERSION;
@@ -14,9 +16,13 @@ use crate::task::PostgresTask;
 #[derive(Debug, Default)]
 pub struct PostgresPlugin;
 
-static INFO: PluginInfo = PluginInfo { class: "io.debezium.connector.postgresql.PostgresConnector", version: VERSION };
+static INFO: PluginInfo = PluginInfo {
+    class: "io.debezium.connector.postgresql.PostgresConnector",
+    version: VERSION,
+};
 
-static DEFINITION: LazyLock<Arc<ConfigDef>> = LazyLock::new(|| Arc::new(PostgresConfig::definition().clone()));
+static DEFINITION: LazyLock<Arc<ConfigDef>> =
+    LazyLock::new(|| Arc::new(PostgresConfig::definition().clone()));
 
 #[async_trait::async_trait]
 impl SourceConnectorPlugin for PostgresPlugin {
@@ -34,7 +40,9 @@ impl SourceConnectorPlugin for PostgresPlugin {
             return values;
         }
         let props = Props::from_raw(raw);
-        let Ok(config) = PostgresConfig::parse(&props) else { return values };
+        let Ok(config) = PostgresConfig::parse(&props) else {
+            return values;
+        };
         let mut add = |key: &str, message: &str| match values.iter_mut().find(|v| v.name == key) {
             Some(value) => value.add_error(message),
             None => {
@@ -48,11 +56,22 @@ impl SourceConnectorPlugin for PostgresPlugin {
             add(key, message);
         }
         if problems.is_empty() {
-            match tokio::time::timeout(config.validation_timeout, SqlClient::connect(&config, "Debezium Validate Connection")).await {
+            match tokio::time::timeout(
+                config.validation_timeout,
+                SqlClient::connect(&config, "Debezium Validate Connection"),
+            )
+            .await
+            {
                 Ok(Ok(_)) => {}
-                Ok(Err(error)) => add("database.hostname", &format!("Error while validating connector config: {}", error.message)),
+                Ok(Err(error)) => add(
+                    "database.hostname",
+                    &format!("Error while validating connector config: {}", error.message),
+                ),
                 Err(_) => {
-                    let text = format!("Connection validation timed out after {} ms", config.validation_timeout.as_millis());
+                    let text = format!(
+                        "Connection validation timed out after {} ms",
+                        config.validation_timeout.as_millis()
+                    );
                     add("database.hostname", &text);
                 }
             }

@@ -55,19 +55,45 @@ impl Events {
     pub(crate) fn insert(&self, at: &Occasion<'_>, new: Row, out: &mut SourceBatch) {
         if !self.skip_create {
             let source = self.source.block(&at.origin);
-            self.change(at, Operation::Create, Value::Null, new.value.into(), source, new.key, self.headers.plain(), out);
+            self.change(
+                at,
+                Operation::Create,
+                Value::Null,
+                new.value.into(),
+                source,
+                new.key,
+                self.headers.plain(),
+                out,
+            );
         }
     }
 
-    pub(crate) fn update(&self, at: &Occasion<'_>, old: Option<Row>, new: Row, out: &mut SourceBatch) {
+    pub(crate) fn update(
+        &self,
+        at: &Occasion<'_>,
+        old: Option<Row>,
+        new: Row,
+        out: &mut SourceBatch,
+    ) {
         let source = self.source.block(&at.origin);
         match old {
-            Some(old) if !old.key.is_none() && old.key != new.key => self.key_change(at, old, new, source, out),
+            Some(old) if !old.key.is_none() && old.key != new.key => {
+                self.key_change(at, old, new, source, out)
+            }
             _ if self.skip_update => {}
             Some(old) if self.skip_without_change && old.value == new.value => {}
             old => {
                 let before = old.map_or(Value::Null, |o| o.value.into());
-                self.change(at, Operation::Update, before, new.value.into(), source, new.key, self.headers.plain(), out);
+                self.change(
+                    at,
+                    Operation::Update,
+                    before,
+                    new.value.into(),
+                    source,
+                    new.key,
+                    self.headers.plain(),
+                    out,
+                );
             }
         }
     }
@@ -81,16 +107,41 @@ impl Events {
 
     pub(crate) fn truncate(&self, at: &Occasion<'_>, out: &mut SourceBatch) {
         let source = self.source.block(&at.origin);
-        self.change(at, Operation::Truncate, Value::Null, Value::Null, source, Data::NONE, self.headers.plain(), out);
+        self.change(
+            at,
+            Operation::Truncate,
+            Value::Null,
+            Value::Null,
+            source,
+            Data::NONE,
+            self.headers.plain(),
+            out,
+        );
     }
 
     /// A row of a snapshot, with a block made before: it is the same for nearly all rows of a table.
     pub(crate) fn read(&self, at: &Occasion<'_>, row: Row, source: Struct, out: &mut SourceBatch) {
-        self.change(at, Operation::Read, Value::Null, row.value.into(), source, row.key, self.headers.plain(), out);
+        self.change(
+            at,
+            Operation::Read,
+            Value::Null,
+            row.value.into(),
+            source,
+            row.key,
+            self.headers.plain(),
+            out,
+        );
     }
 
     /// An update of the key is a delete of the old row and a create of the new one.
-    fn key_change(&self, at: &Occasion<'_>, old: Row, new: Row, source: Struct, out: &mut SourceBatch) {
+    fn key_change(
+        &self,
+        at: &Occasion<'_>,
+        old: Row,
+        new: Row,
+        source: Struct,
+        out: &mut SourceBatch,
+    ) {
         let old_key = old.key.clone();
         if !self.skip_delete {
             let headers = self.headers.with_key("__debezium.newkey", new.key.clone());
@@ -98,35 +149,95 @@ impl Events {
         }
         if !self.skip_create {
             let headers = self.headers.with_key("__debezium.oldkey", old_key);
-            self.change(at, Operation::Create, Value::Null, new.value.into(), source, new.key, headers, out);
+            self.change(
+                at,
+                Operation::Create,
+                Value::Null,
+                new.value.into(),
+                source,
+                new.key,
+                headers,
+                out,
+            );
         }
     }
 
-    fn removal(&self, at: &Occasion<'_>, old: Row, source: Struct, headers: Headers, out: &mut SourceBatch) {
+    fn removal(
+        &self,
+        at: &Occasion<'_>,
+        old: Row,
+        source: Struct,
+        headers: Headers,
+        out: &mut SourceBatch,
+    ) {
         let tombstone = self.tombstones.then(|| (old.key.clone(), headers.clone()));
-        self.change(at, Operation::Delete, old.value.into(), Value::Null, source, old.key, headers, out);
+        self.change(
+            at,
+            Operation::Delete,
+            old.value.into(),
+            Value::Null,
+            source,
+            old.key,
+            headers,
+            out,
+        );
         if let Some((key, headers)) = tombstone {
             self.push(at, key, Data::NONE, headers, out);
         }
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn change(&self, at: &Occasion<'_>, op: Operation, before: Value, after: Value, source: Struct, key: Data, headers: Headers, out: &mut SourceBatch) {
+    fn change(
+        &self,
+        at: &Occasion<'_>,
+        op: Operation,
+        before: Value,
+        after: Value,
+        source: Struct,
+        key: Data,
+        headers: Headers,
+        out: &mut SourceBatch,
+    ) {
         let value = at.plan.envelope.event(op, before, after, source, at.time);
         self.push(at, key, value, headers, out);
     }
 
-    fn push(&self, at: &Occasion<'_>, key: Data, value: Data, headers: Headers, out: &mut SourceBatch) {
-        let record = Record { topic: Arc::clone(&at.plan.topic), partition: None, timestamp: None, key, value, headers };
+    fn push(
+        &self,
+        at: &Occasion<'_>,
+        key: Data,
+        value: Data,
+        headers: Headers,
+        out: &mut SourceBatch,
+    ) {
+        let record = Record {
+            topic: Arc::clone(&at.plan.topic),
+            partition: None,
+            timestamp: None,
+            key,
+            value,
+            headers,
+        };
         // Beside the row's own bytes: the values and blocks that hold it.
         let size = at.size + 600;
-        out.push(SourceRecord { record, source_partition: self.partition, source_offset: at.position.pack() }, size);
+        out.push(
+            SourceRecord {
+                record,
+                source_partition: self.partition,
+                source_offset: at.position.pack(),
+            },
+            size,
+        );
     }
 
     /// Gives all records from `first` on but the last the position before their change: it is done when all of them are durable. With its own position on the
     /// delete of a change of a key, a crash between that record and the create would lose the row.
     pub(crate) fn hold_back(first: usize, before: &Position, out: &mut SourceBatch) {
-        if let Some((_, others)) = out.records_mut().get_mut(first..).and_then(<[SourceRecord]>::split_last_mut) {
+        if let Some((_, others)) = out
+            .records_mut()
+            .get_mut(first..)
+            .and_then(<[SourceRecord]>::split_last_mut)
+        {
             for record in others {
                 record.source_offset = before.pack();
             }
@@ -135,7 +246,14 @@ impl Events {
 
     /// A record that is no change: a heartbeat.
     pub(crate) fn other(&self, record: Record, position: &Position, out: &mut SourceBatch) {
-        out.push(SourceRecord { record, source_partition: self.partition, source_offset: position.pack() }, 200);
+        out.push(
+            SourceRecord {
+                record,
+                source_partition: self.partition,
+                source_offset: position.pack(),
+            },
+            200,
+        );
     }
 }
 
@@ -147,10 +265,33 @@ mod tests {
     fn a_change_is_passed_with_its_last_record() {
         let mut out = SourceBatch::new();
         let partition = out.partition(&crate::task::partition("p"));
-        let (before, after) = (Position { lsn: 1, ..Position::default() }, Position { lsn: 2, ..Position::default() });
+        let (before, after) = (
+            Position {
+                lsn: 1,
+                ..Position::default()
+            },
+            Position {
+                lsn: 2,
+                ..Position::default()
+            },
+        );
         let push = |out: &mut SourceBatch, position: &Position| {
-            let record = Record { topic: Arc::from("t"), partition: None, timestamp: None, key: Data::NONE, value: Data::NONE, headers: Headers::new() };
-            out.push(SourceRecord { record, source_partition: partition, source_offset: position.pack() }, 1);
+            let record = Record {
+                topic: Arc::from("t"),
+                partition: None,
+                timestamp: None,
+                key: Data::NONE,
+                value: Data::NONE,
+                headers: Headers::new(),
+            };
+            out.push(
+                SourceRecord {
+                    record,
+                    source_partition: partition,
+                    source_offset: position.pack(),
+                },
+                1,
+            );
         };
         push(&mut out, &before);
         for _ in 0..3 {

@@ -43,7 +43,12 @@ impl KeyColumns {
     pub(crate) fn of(&self, table: &TableId, columns: &[WireColumn]) -> Option<Vec<String>> {
         let mut names = Vec::new();
         for rule in &self.rules {
-            names.extend(columns.iter().filter(|c| rule.matches(&format!("{table}.{}", c.name))).map(|c| c.name.clone()));
+            names.extend(
+                columns
+                    .iter()
+                    .filter(|c| rule.matches(&format!("{table}.{}", c.name)))
+                    .map(|c| c.name.clone()),
+            );
         }
         (!names.is_empty()).then_some(names)
     }
@@ -55,10 +60,17 @@ mod tests {
 
     #[test]
     fn columns_come_in_configured_order() {
-        let column = |name: &str| WireColumn { name: name.to_owned(), type_oid: 23, type_modifier: -1 };
+        let column = |name: &str| WireColumn {
+            name: name.to_owned(),
+            type_oid: 23,
+            type_modifier: -1,
+        };
         let columns = [column("a"), column("b"), column("c")];
         let rules = KeyColumns::parse(r"public\.t:c,a; other:b").expect("valid");
-        assert_eq!(rules.of(&TableId::new("public", "t"), &columns), Some(vec!["c".to_owned(), "a".to_owned()]));
+        assert_eq!(
+            rules.of(&TableId::new("public", "t"), &columns),
+            Some(vec!["c".to_owned(), "a".to_owned()])
+        );
         assert_eq!(rules.of(&TableId::new("public", "u"), &columns), None);
         assert!(KeyColumns::parse("public.t").is_err());
         assert!(KeyColumns::parse("t:a,").is_err());

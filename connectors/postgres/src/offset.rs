@@ -53,7 +53,9 @@ pub(crate) struct Position {
 impl Position {
     /// Five words: lsn, lsn_proc, lsn_commit, ts_usec, and transaction, count and flags in one.
     pub(crate) fn pack(&self) -> SourceOffset {
-        let message = self.message.map_or(0, |m| 1 + TYPES.iter().position(|(t, _)| *t == m).unwrap_or(0) as u64);
+        let message = self.message.map_or(0, |m| {
+            1 + TYPES.iter().position(|(t, _)| *t == m).unwrap_or(0) as u64
+        });
         let snapshot = match self.snapshot {
             None => 0,
             Some(SnapshotProgress::Running) => 1,
@@ -67,7 +69,13 @@ impl Position {
         // More than a million changes of one LSN: they count as a million, and a restart there sends the rest again.
         let events = u64::from(self.events.min(0xf_ffff));
         let last = u64::from(self.tx_id.unwrap_or(0)) << 32 | events << 12 | flags;
-        SourceOffset::Packed([self.lsn, self.lsn_proc.unwrap_or(0), self.lsn_commit.unwrap_or(0), self.ts_usec as u64, last])
+        SourceOffset::Packed([
+            self.lsn,
+            self.lsn_proc.unwrap_or(0),
+            self.lsn_commit.unwrap_or(0),
+            self.ts_usec as u64,
+            last,
+        ])
     }
 
     fn unpack(words: &[u64; 5]) -> Self {
@@ -79,7 +87,10 @@ impl Position {
             lsn_commit: (last >> 8 & 1 == 1).then_some(words[2]),
             tx_id: (last >> 6 & 1 == 1).then_some((last >> 32) as u32),
             ts_usec: words[3] as i64,
-            message: message.checked_sub(1).and_then(|i| TYPES.get(i)).map(|(t, _)| *t),
+            message: message
+                .checked_sub(1)
+                .and_then(|i| TYPES.get(i))
+                .map(|(t, _)| *t),
             events: (last >> 12 & 0xf_ffff) as u32,
             snapshot: match last >> 4 & 3 {
                 1 => Some(SnapshotProgress::Running),
@@ -115,7 +126,10 @@ impl Position {
             put("lsn_events_processed", i64::from(self.events).into());
         }
         if let Some(message) = self.message {
-            let text = TYPES.iter().find(|(t, _)| *t == message).map_or("", |(_, text)| text);
+            let text = TYPES
+                .iter()
+                .find(|(t, _)| *t == message)
+                .map_or("", |(_, text)| text);
             put("messageType", text.into());
         }
         if let Some(lsn) = self.lsn_commit {
@@ -141,7 +155,9 @@ impl Position {
         let flag = |key: &str| map.get(key).and_then(OffsetValue::as_bool).unwrap_or(false);
         let snapshot = match map.get("snapshot") {
             None | Some(OffsetValue::Null) => None,
-            Some(_) if flag("last_snapshot_record") || flag("snapshot_completed") => Some(SnapshotProgress::Done),
+            Some(_) if flag("last_snapshot_record") || flag("snapshot_completed") => {
+                Some(SnapshotProgress::Done)
+            }
             Some(_) => Some(SnapshotProgress::Running),
         };
         Some(Self {
@@ -150,8 +166,14 @@ impl Position {
             lsn_commit: long("lsn_commit").map(|v| v as u64),
             tx_id: long("txId").and_then(|v| u32::try_from(v).ok()),
             ts_usec: long("ts_usec").unwrap_or(0),
-            message: map.get("messageType").and_then(OffsetValue::as_str).and_then(|text| TYPES.iter().find(|(_, t)| *t == text)).map(|(m, _)| *m),
-            events: long("lsn_events_processed").and_then(|v| u32::try_from(v).ok()).unwrap_or(0),
+            message: map
+                .get("messageType")
+                .and_then(OffsetValue::as_str)
+                .and_then(|text| TYPES.iter().find(|(_, t)| *t == text))
+                .map(|(m, _)| *m),
+            events: long("lsn_events_processed")
+                .and_then(|v| u32::try_from(v).ok())
+                .unwrap_or(0),
             snapshot,
         })
     }
@@ -169,7 +191,10 @@ mod tests {
     #[test]
     fn packing_loses_nothing() {
         let positions = [
-            Position { lsn: 7, ..Position::default() },
+            Position {
+                lsn: 7,
+                ..Position::default()
+            },
             Position {
                 lsn: u64::MAX,
                 lsn_proc: Some(0),
@@ -180,8 +205,20 @@ mod tests {
                 events: 0xf_ffff,
                 snapshot: None,
             },
-            Position { lsn: 1, snapshot: Some(SnapshotProgress::Done), tx_id: Some(0), ..Position::default() },
-            Position { lsn: 3, lsn_proc: Some(3), lsn_commit: Some(2), message: Some(MessageType::Begin), events: 1, ..Position::default() },
+            Position {
+                lsn: 1,
+                snapshot: Some(SnapshotProgress::Done),
+                tx_id: Some(0),
+                ..Position::default()
+            },
+            Position {
+                lsn: 3,
+                lsn_proc: Some(3),
+                lsn_commit: Some(2),
+                message: Some(MessageType::Begin),
+                events: 1,
+                ..Position::default()
+            },
         ];
         for position in positions {
             match position.pack() {
@@ -204,11 +241,38 @@ mod tests {
             snapshot: None,
         };
         let keys: Vec<String> = streaming.to_map().keys().cloned().collect();
-        assert_eq!(keys, ["lsn_proc", "lsn_events_processed", "messageType", "lsn_commit", "lsn", "txId", "ts_usec"]);
+        assert_eq!(
+            keys,
+            [
+                "lsn_proc",
+                "lsn_events_processed",
+                "messageType",
+                "lsn_commit",
+                "lsn",
+                "txId",
+                "ts_usec"
+            ]
+        );
         assert_eq!(Position::from_map(&streaming.to_map()), Some(streaming));
-        let snapshot = Position { lsn: 5, tx_id: Some(9), ts_usec: 1, snapshot: Some(SnapshotProgress::Running), ..Position::default() };
+        let snapshot = Position {
+            lsn: 5,
+            tx_id: Some(9),
+            ts_usec: 1,
+            snapshot: Some(SnapshotProgress::Running),
+            ..Position::default()
+        };
         let keys: Vec<String> = snapshot.to_map().keys().cloned().collect();
-        assert_eq!(keys, ["last_snapshot_record", "lsn", "txId", "ts_usec", "snapshot", "snapshot_completed"]);
+        assert_eq!(
+            keys,
+            [
+                "last_snapshot_record",
+                "lsn",
+                "txId",
+                "ts_usec",
+                "snapshot",
+                "snapshot_completed"
+            ]
+        );
         assert_eq!(Position::from_map(&snapshot.to_map()), Some(snapshot));
     }
 
@@ -217,9 +281,15 @@ mod tests {
         let mut map = OffsetMap::new();
         map.insert("lsn".into(), 10.into());
         map.insert("snapshot".into(), true.into());
-        assert_eq!(Position::from_map(&map).and_then(|p| p.snapshot), Some(SnapshotProgress::Running));
+        assert_eq!(
+            Position::from_map(&map).and_then(|p| p.snapshot),
+            Some(SnapshotProgress::Running)
+        );
         map.insert("last_snapshot_record".into(), true.into());
-        assert_eq!(Position::from_map(&map).and_then(|p| p.snapshot), Some(SnapshotProgress::Done));
+        assert_eq!(
+            Position::from_map(&map).and_then(|p| p.snapshot),
+            Some(SnapshotProgress::Done)
+        );
         assert_eq!(Position::from_map(&OffsetMap::new()), None);
     }
 }

@@ -51,11 +51,19 @@ impl StreamReader {
         let (confirmed, watched) = watch::channel(Confirmed::default());
         let stop = CancellationToken::new();
         let task = tokio::spawn(read(stream, sender, watched, stop.clone(), repeat));
-        Self { batches, confirmed, stop, task }
+        Self {
+            batches,
+            confirmed,
+            stop,
+            task,
+        }
     }
 
     /// The next batch; `None` after `timeout`. Cancel-safe.
-    pub(crate) async fn next(&mut self, timeout: Duration) -> Result<Option<Batch>, ReplicationError> {
+    pub(crate) async fn next(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<Option<Batch>, ReplicationError> {
         match tokio::time::timeout(timeout, self.batches.recv()).await {
             Err(_) => Ok(None),
             Ok(Some(batch)) => batch.map(Some),
@@ -66,7 +74,10 @@ impl StreamReader {
     /// Tells the server, soon, that everything before `stored` is stored. Positions never go back.
     pub(crate) fn confirm(&self, written: u64, stored: u64) {
         self.confirmed.send_if_modified(|now| {
-            let next = Confirmed { written: now.written.max(written), stored: now.stored.max(stored) };
+            let next = Confirmed {
+                written: now.written.max(written),
+                stored: now.stored.max(stored),
+            };
             std::mem::replace(now, next) != next
         });
     }
@@ -115,7 +126,10 @@ async fn read(
             read = stream.next_batch(&mut frames, LOOK) => read,
         };
         match read {
-            Ok(buffer) if !frames.is_empty() => permit.send(Ok(Batch { buffer, frames: std::mem::take(&mut frames) })),
+            Ok(buffer) if !frames.is_empty() => permit.send(Ok(Batch {
+                buffer,
+                frames: std::mem::take(&mut frames),
+            })),
             Ok(_) => {}
             Err(error) => {
                 permit.send(Err(error));
@@ -133,5 +147,7 @@ async fn read(
 async fn tell(stream: &mut ReplicationStream, confirmed: &mut watch::Receiver<Confirmed>) {
     let now = *confirmed.borrow_and_update();
     let stored = Lsn(now.stored);
-    let _ = stream.standby_status(Lsn(now.written), stored, stored, false).await;
+    let _ = stream
+        .standby_status(Lsn(now.written), stored, stored, false)
+        .await;
 }

@@ -30,10 +30,24 @@ impl Resume {
             // Right after a snapshot: everything that commits from here on is new.
             return (position.lsn, Self::default());
         };
-        let whole = matches!(position.message, Some(MessageType::Commit | MessageType::Message) | None) && position.lsn_commit == Some(processed);
-        let partial = (!whole && !matches!(position.message, Some(MessageType::Begin)))
-            .then_some(Partial { lsn: processed, count: position.events.max(1), seen: 0 });
-        (position.lsn_commit.unwrap_or(processed), Self { commit: position.lsn_commit, partial, passing: false })
+        let whole = matches!(
+            position.message,
+            Some(MessageType::Commit | MessageType::Message) | None
+        ) && position.lsn_commit == Some(processed);
+        let partial =
+            (!whole && !matches!(position.message, Some(MessageType::Begin))).then_some(Partial {
+                lsn: processed,
+                count: position.events.max(1),
+                seen: 0,
+            });
+        (
+            position.lsn_commit.unwrap_or(processed),
+            Self {
+                commit: position.lsn_commit,
+                partial,
+                passing: false,
+            },
+        )
     }
 
     /// Whether nothing is left to be left out.
@@ -52,7 +66,9 @@ impl Resume {
         if self.passing {
             return true;
         }
-        let Some(partial) = &mut self.partial else { return false };
+        let Some(partial) = &mut self.partial else {
+            return false;
+        };
         if lsn < partial.lsn {
             return true;
         }
@@ -99,14 +115,25 @@ mod tests {
                 if resume.skips(lsn) {
                     continue;
                 }
-                position.events = if position.lsn_proc == Some(lsn) && position.events > 0 { position.events + 1 } else { 1 };
+                position.events = if position.lsn_proc == Some(lsn) && position.events > 0 {
+                    position.events + 1
+                } else {
+                    1
+                };
                 position.lsn = lsn;
                 position.lsn_proc = Some(lsn);
                 position.message = Some(MessageType::Insert);
                 out.push((tx.commit, i, position));
             }
             resume.commit();
-            position = Position { lsn: tx.end, lsn_proc: Some(tx.end), lsn_commit: Some(tx.end), message: Some(MessageType::Commit), events: 0, ..position };
+            position = Position {
+                lsn: tx.end,
+                lsn_proc: Some(tx.end),
+                lsn_commit: Some(tx.end),
+                message: Some(MessageType::Commit),
+                events: 0,
+                ..position
+            };
         }
         out
     }
@@ -120,7 +147,11 @@ mod tests {
             for (who, what) in steps {
                 match what {
                     0 if !open[who].is_empty() => {
-                        done.push(Tx { changes: std::mem::take(&mut open[who]), commit: lsn, end: lsn + 1 });
+                        done.push(Tx {
+                            changes: std::mem::take(&mut open[who]),
+                            commit: lsn,
+                            end: lsn + 1,
+                        });
                         lsn += 1;
                     }
                     // Several rows of one record share its LSN.

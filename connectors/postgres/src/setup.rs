@@ -12,7 +12,7 @@ use crate::config::{IsolationMode, LockingMode, PostgresConfig, SnapshotMode};
 use crate::offset::{Position, SnapshotProgress};
 use crate::publication;
 use crate::slot;
-use crate::sql::{SqlClient, sql_error};
+use crate::sql::{SqlClient, initial_statements, replication_error, sql_error};
 use crate::streaming;
 
 /// Everything that does not change while the task lives.
@@ -40,6 +40,8 @@ pub(crate) struct Setup {
 #[derive(Debug)]
 pub(crate) struct SnapshotPlan {
     pub(crate) tables: Vec<TableId>,
+    /// Where rows are copied: a connection of its own in a transaction that sees the same snapshot.
+    pub(crate) copy: ReplicationConnection,
     pub(crate) lsn: Lsn,
     pub(crate) tx_id: Option<u32>,
     pub(crate) ts_usec: i64,
@@ -53,7 +55,10 @@ pub(crate) struct StreamPlan {
     pub(crate) position: Position,
 }
 
-pub(crate) async fn prepare(fixed: Arc<Fixed>, stored: Option<OffsetMap>) -> Result<Setup, TaskError> {
+pub(crate) async fn prepare(
+    fixed: Arc<Fixed>,
+    stored: Option<OffsetMap>,
+) -> Result<Setup, TaskError> {
     let config = &fixed.config;
     let mode = config.snapshot_mode;
     let streams = mode != SnapshotMode::InitialOnly;
@@ -61,7 +66,9 @@ pub(crate) async fn prepare(fixed: Arc<Fixed>, stored: Option<OffsetMap>) -> Res
     if streams {
         check_wal_level(&sql).await?;
     }
-    let types = TypeRegistry::load(&sql).await.map_err(|e| sql_error("reading the types of the database", &e))?;
+    let types = TypeRegistry::load(&sql)
+        .await
+        .map_err(|e| sql_error("reading the types of the database", &e))?;
     let captured = captured_tables(&sql, &fixed).await?;
     let mut stored = stored.as_ref().and_then(Position::from_map);
     let interrupted = stored.is_some_and(|p| p.snapshot == Some(SnapshotProgress::Running));
@@ -72,7 +79,11 @@ pub(crate) async fn prepare(fixed: Arc<Fixed>, stored: Option<OffsetMap>) -> Res
              initially or when needed.",
         ));
     }
-    let existing = if streams { slot::find(&sql, config).await? } else { None };
+    let existing = if streams {
+        slot::find(&sql, config).await?
+    } else {
+        None
+    };
     if let Some(position) = stored.filter(|_| streams && !interrupted)
         && let Some(processed) = position.lsn_proc
         && existing.is_none_or(|slot| slot.restart.0 > processed)
@@ -80,13 +91,18 @@ pub(crate) async fn prepare(fixed: Arc<Fixed>, stored: Option<OffsetMap>) -> Res
         if mode != SnapshotMode::WhenNeeded {
             return Err(lost_position(config, &position, existing.is_some()));
         }
-        tracing::warn!(slot = config.slot_name, "the stored position is no longer available on the server: a new snapshot is taken");
+        tracing::warn!(
+            slot = config.slot_name,
+            "the stored position is no longer available on the server: a new snapshot is taken"
+        );
         stored = None;
     }
     let snapshots = match mode {
         SnapshotMode::Always => true,
         SnapshotMode::NoData => false,
-        SnapshotMode::Initial | SnapshotMode::InitialOnly | SnapshotMode::WhenNeeded => stored.is_none() || interrupted,
+        SnapshotMode::Initial | SnapshotMode::InitialOnly | SnapshotMode::WhenNeeded => {
+            stored.is_none() || interrupted
+        }
     };
     let mut exported = None;
     let mut replication = None;
@@ -104,7 +120,11 @@ pub(crate) async fn prepare(fixed: Arc<Fixed>, stored: Option<OffsetMap>) -> Res
     }
     let mut snapshot = if snapshots {
         tokio::time::sleep(config.snapshot_delay).await;
-        let exported = exported.as_ref().and_then(|e| e.snapshot_name.clone().map(|name| (name, e.consistent_point)));
+        let exported = exported.as_ref().and_then(|e| {
+            e.snapshot_name
+                .clone()
+                .map(|name| (name, e.consistent_point))
+        });
         Some(begin_snapshot(&sql, &fixed, &captured, exported, existing.is_some()).await?)
     } else {
         None
@@ -117,21 +137,42 @@ pub(crate) async fn prepare(fixed: Arc<Fixed>, stored: Option<OffsetMap>) -> Res
     let stream = match (replication, slot_position) {
         (Some(connection), Some(slot)) => {
             let position = match (&snapshot, stored) {
-                (Some(snapshot), _) => {
-                    Position { lsn: snapshot.lsn.0, tx_id: snapshot.tx_id, ts_usec: snapshot.ts_usec, ..Position::default() }
-                }
-                (None, Some(stored)) => Position { snapshot: None, ..stored },
-                (None, None) => Position { lsn: slot.0, ..Position::default() },
+                (Some(snapshot), _) => Position {
+                    lsn: snapshot.lsn.0,
+                    tx_id: snapshot.tx_id,
+                    ts_usec: snapshot.ts_usec,
+                    ..Position::default()
+                },
+                (None, Some(stored)) => Position {
+                    snapshot: None,
+                    ..stored
+                },
+                (None, None) => Position {
+                    lsn: slot.0,
+                    ..Position::default()
+                },
             };
-            Some(StreamPlan { connection, position })
+            Some(StreamPlan {
+                connection,
+                position,
+            })
         }
         _ => None,
     };
-    Ok(Setup { sql, types, snapshot, stream })
+    Ok(Setup {
+        sql,
+        types,
+        snapshot,
+        stream,
+    })
 }
 
 async fn check_wal_level(sql: &SqlClient) -> Result<(), TaskError> {
-    match sql.text("SHOW wal_level", "reading wal_level").await?.as_deref() {
+    match sql
+        .text("SHOW wal_level", "reading wal_level")
+        .await?
+        .as_deref()
+    {
         Some("logical") => Ok(()),
         other => Err(TaskError::config(
             "postgres.wal-level",
@@ -146,8 +187,13 @@ async fn check_wal_level(sql: &SqlClient) -> Result<(), TaskError> {
 
 /// Tables that the filters accept now, in snapshot order.
 async fn captured_tables(sql: &SqlClient, fixed: &Fixed) -> Result<Vec<TableId>, TaskError> {
-    let all = catalog::tables(sql).await.map_err(|e| sql_error("reading the tables of the database", &e))?;
-    let mut captured: Vec<TableId> = all.into_iter().filter(|t| fixed.filter.accepts(t)).collect();
+    let all = catalog::tables(sql)
+        .await
+        .map_err(|e| sql_error("reading the tables of the database", &e))?;
+    let mut captured: Vec<TableId> = all
+        .into_iter()
+        .filter(|t| fixed.filter.accepts(t))
+        .collect();
     // Stable: within a rank the catalog's order stays.
     captured.sort_by_key(|t| fixed.filter.rank(t));
     if captured.is_empty() {
@@ -160,7 +206,11 @@ async fn captured_tables(sql: &SqlClient, fixed: &Fixed) -> Result<Vec<TableId>,
 }
 
 fn lost_position(config: &PostgresConfig, position: &Position, slot_exists: bool) -> TaskError {
-    let why = if slot_exists { "the slot has moved beyond it" } else { "the slot does not exist" };
+    let why = if slot_exists {
+        "the slot has moved beyond it"
+    } else {
+        "the slot does not exist"
+    };
     TaskError::fatal(
         "postgres.position.lost",
         format!(
@@ -182,23 +232,43 @@ async fn begin_snapshot(
 ) -> Result<SnapshotPlan, TaskError> {
     let config = &fixed.config;
     let only = match &config.snapshot_include {
-        Some(list) => Some(RegexList::parse(list).map_err(|e| TaskError::config("postgres.config", format!("The 'snapshot.include.collection.list' value is invalid: {e}")))?),
+        Some(list) => Some(RegexList::parse(list).map_err(|e| {
+            TaskError::config(
+                "postgres.config",
+                format!("The 'snapshot.include.collection.list' value is invalid: {e}"),
+            )
+        })?),
         None => None,
     };
     let tables: Vec<TableId> = captured
         .iter()
-        .filter(|t| only.as_ref().is_none_or(|list| list.matches(&t.to_string()) || list.matches(&publication::quoted(t))))
+        .filter(|t| {
+            only.as_ref().is_none_or(|list| {
+                list.matches(&t.to_string()) || list.matches(&publication::quoted(t))
+            })
+        })
         .cloned()
         .collect();
     // A snapshot may take hours; its statements have no limit.
-    sql.run("SET statement_timeout = 0", "lifting the statement timeout").await?;
+    sql.run("SET statement_timeout = 0", "lifting the statement timeout")
+        .await?;
     let what = "opening the snapshot's transaction";
     match &exported {
         Some((name, _)) => {
-            sql.run(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT {}", pg_replication::quote_literal(name)), what).await?;
+            sql.run(
+                &format!(
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT {}",
+                    pg_replication::quote_literal(name)
+                ),
+                what,
+            )
+            .await?;
         }
         // The slot stands before this snapshot, so what commits meanwhile comes again in the stream; one point in time for all tables all the same.
-        None if slot_existed => sql.run("BEGIN ISOLATION LEVEL REPEATABLE READ", what).await?,
+        None if slot_existed => {
+            sql.run("BEGIN ISOLATION LEVEL REPEATABLE READ", what)
+                .await?
+        }
         None => {
             let isolation = match config.snapshot_isolation {
                 IsolationMode::Serializable => "SERIALIZABLE",
@@ -206,12 +276,28 @@ async fn begin_snapshot(
                 IsolationMode::ReadCommitted => "READ COMMITTED",
                 IsolationMode::ReadUncommitted => "READ UNCOMMITTED",
             };
-            sql.run(&format!("BEGIN ISOLATION LEVEL {isolation}"), what).await?;
+            sql.run(&format!("BEGIN ISOLATION LEVEL {isolation}"), what)
+                .await?;
         }
     }
     if config.snapshot_locking == LockingMode::Shared && !tables.is_empty() {
-        let locks: String = tables.iter().map(|t| format!("LOCK TABLE {} IN ACCESS SHARE MODE;", publication::quoted(t))).collect();
-        sql.run(&format!("SET lock_timeout = {};{locks}", config.snapshot_lock_timeout_ms), "locking the tables (snapshot.locking.mode=shared)").await?;
+        let locks: String = tables
+            .iter()
+            .map(|t| {
+                format!(
+                    "LOCK TABLE {} IN ACCESS SHARE MODE;",
+                    publication::quoted(t)
+                )
+            })
+            .collect();
+        sql.run(
+            &format!(
+                "SET lock_timeout = {};{locks}",
+                config.snapshot_lock_timeout_ms
+            ),
+            "locking the tables (snapshot.locking.mode=shared)",
+        )
+        .await?;
     }
     let row = sql
         .query_one(
@@ -223,6 +309,56 @@ async fn begin_snapshot(
         .await
         .map_err(|e| sql_error("reading the snapshot's position", &e))?;
     let current: Option<Lsn> = row.get::<_, Option<String>>(0).and_then(|t| t.parse().ok());
-    let lsn = exported.map(|(_, lsn)| lsn).or(current).unwrap_or(Lsn(0));
-    Ok(SnapshotPlan { tables, lsn, tx_id: row.get::<_, Option<i64>>(1).map(|id| id as u32), ts_usec: row.get(2) })
+    let (name, point) = match exported {
+        Some((name, point)) => (name, Some(point)),
+        None => {
+            let name = sql
+                .text(
+                    "SELECT pg_catalog.pg_export_snapshot()",
+                    "exporting the snapshot",
+                )
+                .await?;
+            (name.unwrap_or_default(), current)
+        }
+    };
+    Ok(SnapshotPlan {
+        tables,
+        copy: copy_connection(config, &name).await?,
+        lsn: point.unwrap_or(Lsn(0)),
+        tx_id: row.get::<_, Option<i64>>(1).map(|id| id as u32),
+        ts_usec: row.get(2),
+    })
+}
+
+/// A connection for `COPY` that sees the exported snapshot `name`.
+async fn copy_connection(
+    config: &PostgresConfig,
+    name: &str,
+) -> Result<ReplicationConnection, TaskError> {
+    let fail = |e: &pg_replication::ReplicationError| {
+        replication_error(config, "opening the connection for the snapshot", e)
+    };
+    let mut options = config.connect_options("Debezium Snapshot");
+    // An ordinary backend: a walsender is not needed for SQL.
+    options
+        .parameters
+        .push(("replication".to_owned(), "false".to_owned()));
+    let mut connection = ReplicationConnection::connect(&options)
+        .await
+        .map_err(|e| fail(&e))?;
+    for statement in initial_statements(config.initial_statements.as_deref().unwrap_or("")) {
+        connection
+            .simple_query(&statement)
+            .await
+            .map_err(|e| fail(&e))?;
+    }
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET TRANSACTION SNAPSHOT {}",
+        pg_replication::quote_literal(name)
+    );
+    connection
+        .simple_query(&begin)
+        .await
+        .map_err(|e| fail(&e))?;
+    Ok(connection)
 }

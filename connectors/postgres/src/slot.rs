@@ -17,7 +17,10 @@ pub(crate) struct SlotState {
 }
 
 /// Looks the slot up; `None` when it does not exist.
-pub(crate) async fn find(sql: &SqlClient, config: &PostgresConfig) -> Result<Option<SlotState>, TaskError> {
+pub(crate) async fn find(
+    sql: &SqlClient,
+    config: &PostgresConfig,
+) -> Result<Option<SlotState>, TaskError> {
     let what = "reading pg_replication_slots";
     let row = sql
         .query_opt(
@@ -28,7 +31,9 @@ pub(crate) async fn find(sql: &SqlClient, config: &PostgresConfig) -> Result<Opt
         .map_err(|e| sql_error(what, &e))?;
     let Some(row) = row else { return Ok(None) };
     let (plugin, database): (Option<String>, Option<String>) = (row.get(0), row.get(1));
-    if plugin.as_deref() != Some(config.plugin.literal()) || database.as_deref() != Some(&*config.dbname) {
+    if plugin.as_deref() != Some(config.plugin.literal())
+        || database.as_deref() != Some(&*config.dbname)
+    {
         return Err(TaskError::fatal(
             "postgres.slot.other",
             format!(
@@ -43,7 +48,10 @@ pub(crate) async fn find(sql: &SqlClient, config: &PostgresConfig) -> Result<Opt
     let parse = |text: Option<String>| text.and_then(|t| t.parse::<Lsn>().ok());
     let (confirmed, restart) = (parse(row.get(2)), parse(row.get(3)));
     match confirmed.or(restart) {
-        Some(position) => Ok(Some(SlotState { confirmed: position, restart: restart.unwrap_or(position) })),
+        Some(position) => Ok(Some(SlotState {
+            confirmed: position,
+            restart: restart.unwrap_or(position),
+        })),
         None => Err(TaskError::retriable(
             "postgres.slot.pending",
             format!(
@@ -55,10 +63,23 @@ pub(crate) async fn find(sql: &SqlClient, config: &PostgresConfig) -> Result<Opt
 }
 
 /// Makes the slot and exports the snapshot it is consistent with; the connection must stay open and idle as long as that snapshot is to be used.
-pub(crate) async fn create(connection: &mut ReplicationConnection, config: &PostgresConfig, failover: bool) -> Result<CreatedSlot, TaskError> {
+pub(crate) async fn create(
+    connection: &mut ReplicationConnection,
+    config: &PostgresConfig,
+    failover: bool,
+) -> Result<CreatedSlot, TaskError> {
     let mut tries = 0;
     loop {
-        let error = match connection.create_slot(&config.slot_name, config.plugin.literal(), false, SlotSnapshot::Export, failover).await {
+        let error = match connection
+            .create_slot(
+                &config.slot_name,
+                config.plugin.literal(),
+                false,
+                SlotSnapshot::Export,
+                failover,
+            )
+            .await
+        {
             Ok(slot) => return Ok(slot),
             Err(error) => error,
         };
@@ -66,7 +87,11 @@ pub(crate) async fn create(connection: &mut ReplicationConnection, config: &Post
             // Cancelled by a timeout: a long transaction is in the way.
             Some("57014" | "55P03") if tries < config.slot_max_retries => {
                 tries += 1;
-                tracing::warn!(slot = config.slot_name, tries, "making the slot timed out and is tried again");
+                tracing::warn!(
+                    slot = config.slot_name,
+                    tries,
+                    "making the slot timed out and is tried again"
+                );
                 tokio::time::sleep(config.slot_retry_delay).await;
             }
             Some("57014" | "55P03") => {
@@ -91,7 +116,13 @@ pub(crate) async fn create(connection: &mut ReplicationConnection, config: &Post
                     ),
                 ));
             }
-            _ => return Err(replication_error(config, "making the replication slot", &error)),
+            _ => {
+                return Err(replication_error(
+                    config,
+                    "making the replication slot",
+                    &error,
+                ));
+            }
         }
     }
 }
@@ -100,7 +131,12 @@ pub(crate) async fn create(connection: &mut ReplicationConnection, config: &Post
 pub(crate) async fn drop_slot(sql: &SqlClient, config: &PostgresConfig) -> Result<(), TaskError> {
     let mut tries = 0;
     loop {
-        let result = sql.execute("SELECT pg_catalog.pg_drop_replication_slot($1)", &[&config.slot_name]).await;
+        let result = sql
+            .execute(
+                "SELECT pg_catalog.pg_drop_replication_slot($1)",
+                &[&config.slot_name],
+            )
+            .await;
         match result {
             Ok(_) => return Ok(()),
             Err(e) if e.code().is_some_and(|c| c.code() == "55006") && tries < 2 => {

@@ -15,7 +15,10 @@ pub(crate) fn schema() -> Schema {
         .name("io.debezium.data.Enum")
         .version(1)
         .optional(true)
-        .parameter("allowed", "true,first,first_in_data_collection,last_in_data_collection,last,false,incremental")
+        .parameter(
+            "allowed",
+            "true,first,first_in_data_collection,last_in_data_collection,last,false,incremental",
+        )
         .default(Some(Value::from("false")))
         .build_valid();
     SchemaBuilder::structure()
@@ -84,7 +87,14 @@ impl SourceInfo {
             connector: Value::from(CONNECTOR),
             name: Value::from(prefix),
             db: Value::from(db),
-            markers: ["first", "first_in_data_collection", "last_in_data_collection", "last", "true"].map(Value::from),
+            markers: [
+                "first",
+                "first_in_data_collection",
+                "last_in_data_collection",
+                "last",
+                "true",
+            ]
+            .map(Value::from),
         }
     }
 
@@ -101,11 +111,17 @@ impl SourceInfo {
             Value::Int64(origin.ts_us.saturating_mul(1_000)),
             Value::String(origin.schema.clone()),
             Value::String(origin.table.clone()),
-            origin.tx_id.map_or(Value::Null, |id| Value::Int64(i64::from(id))),
+            origin
+                .tx_id
+                .map_or(Value::Null, |id| Value::Int64(i64::from(id))),
             Value::Int64(origin.lsn as i64),
             Value::Null,
-            origin.replicated.map_or(Value::Null, |(name, _)| Value::String(name.clone())),
-            origin.replicated.map_or(Value::Null, |(_, lsn)| Value::Int64(lsn as i64)),
+            origin
+                .replicated
+                .map_or(Value::Null, |(name, _)| Value::String(name.clone())),
+            origin
+                .replicated
+                .map_or(Value::Null, |(_, lsn)| Value::Int64(lsn as i64)),
         ];
         Struct::new(self.schema.clone(), Box::<[Value]>::from(values))
     }
@@ -129,7 +145,8 @@ impl SequenceBuffer {
         match last_commit {
             Some(commit) => {
                 self.bytes.extend_from_slice(b"[\"");
-                self.bytes.extend_from_slice(number.format(commit).as_bytes());
+                self.bytes
+                    .extend_from_slice(number.format(commit).as_bytes());
                 self.bytes.extend_from_slice(b"\",\"");
             }
             None => self.bytes.extend_from_slice(b"[null,\""),
@@ -142,6 +159,9 @@ impl SequenceBuffer {
     /// The buffer as a frame; empty afterwards.
     pub(crate) fn freeze(&mut self) -> Frame {
         let capacity = self.bytes.len();
-        Frame::new(std::mem::replace(&mut self.bytes, Vec::with_capacity(capacity)))
+        Frame::new(std::mem::replace(
+            &mut self.bytes,
+            Vec::with_capacity(capacity),
+        ))
     }
 }

@@ -38,7 +38,10 @@ impl std::ops::Deref for SqlClient {
 
 impl SqlClient {
     /// Connects with the settings that make text output the same everywhere, and runs the initial statements.
-    pub(crate) async fn connect(config: &PostgresConfig, application: &str) -> Result<Self, TaskError> {
+    pub(crate) async fn connect(
+        config: &PostgresConfig,
+        application: &str,
+    ) -> Result<Self, TaskError> {
         let mut pg = tokio_postgres::Config::new();
         pg.host(&*config.hostname)
             .port(u16::try_from(config.port).unwrap_or(5432))
@@ -66,7 +69,8 @@ impl SqlClient {
                 SslMode::Allow | SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
                 _ => tokio_postgres::config::SslMode::Require,
             });
-            let tls = tls_client_config(&options).map_err(|e| replication_error(config, "connecting", &e))?;
+            let tls = tls_client_config(&options)
+                .map_err(|e| replication_error(config, "connecting", &e))?;
             let (client, connection) = pg.connect(MakeRustls(Arc::new(tls))).await.map_err(fail)?;
             let driver = tokio::spawn(async move {
                 if let Err(error) = connection.await {
@@ -76,29 +80,47 @@ impl SqlClient {
             Self { client, driver }
         };
         if config.query_timeout_ms > 0 {
-            connected.run(&format!("SET statement_timeout = {}", config.query_timeout_ms), "setting the statement timeout").await?;
+            connected
+                .run(
+                    &format!("SET statement_timeout = {}", config.query_timeout_ms),
+                    "setting the statement timeout",
+                )
+                .await?;
         }
         for statement in initial_statements(config.initial_statements.as_deref().unwrap_or("")) {
-            connected.run(&statement, "running database.initial.statements").await?;
+            connected
+                .run(&statement, "running database.initial.statements")
+                .await?;
         }
         Ok(connected)
     }
 
     /// Runs statements without parameters.
     pub(crate) async fn run(&self, sql: &str, what: &str) -> Result<(), TaskError> {
-        self.client.batch_execute(sql).await.map_err(|e| sql_error(what, &e))
+        self.client
+            .batch_execute(sql)
+            .await
+            .map_err(|e| sql_error(what, &e))
     }
 
     /// One text from a query of one column; `None`: no row or NULL.
     pub(crate) async fn text(&self, sql: &str, what: &str) -> Result<Option<String>, TaskError> {
-        let row = self.client.query_opt(sql, &[]).await.map_err(|e| sql_error(what, &e))?;
+        let row = self
+            .client
+            .query_opt(sql, &[])
+            .await
+            .map_err(|e| sql_error(what, &e))?;
         Ok(row.and_then(|r| r.get(0)))
     }
 }
 
 /// Statements are separated by `;`, and `;;` is a semicolon.
-fn initial_statements(text: &str) -> Vec<String> {
-    text.replace(";;", "\0").split(';').map(|s| s.trim().replace('\0', ";")).filter(|s| !s.is_empty()).collect()
+pub(crate) fn initial_statements(text: &str) -> Vec<String> {
+    text.replace(";;", "\0")
+        .split(';')
+        .map(|s| s.trim().replace('\0', ";"))
+        .filter(|s| !s.is_empty())
+        .collect()
 }
 
 /// Whether trying again later may help, by the server's code.
@@ -107,7 +129,14 @@ fn kind_of(sqlstate: Option<&str>) -> ErrorKind {
         // No code: the connection itself failed.
         None => ErrorKind::Retriable,
         // Authentication, privileges, missing databases and objects, syntax: somebody has to change something.
-        Some(code) if code.starts_with("28") || code.starts_with("42") || code.starts_with("3D") || code.starts_with("0A") => ErrorKind::Fatal,
+        Some(code)
+            if code.starts_with("28")
+                || code.starts_with("42")
+                || code.starts_with("3D")
+                || code.starts_with("0A") =>
+        {
+            ErrorKind::Fatal
+        }
         // The server is not set up for it (wal_level, too many slots).
         Some("55000" | "53400") => ErrorKind::Fatal,
         Some(_) => ErrorKind::Retriable,
@@ -124,12 +153,22 @@ pub(crate) fn sql_error(what: &str, error: &tokio_postgres::Error) -> TaskError 
         }
         None => error_chain(error),
     };
-    let state = code.as_deref().map(|c| format!(" [SQLSTATE {c}]")).unwrap_or_default();
-    TaskError::new(kind_of(code.as_deref()), "postgres.sql", format!("{what} failed: {detail}{state}"))
+    let state = code
+        .as_deref()
+        .map(|c| format!(" [SQLSTATE {c}]"))
+        .unwrap_or_default();
+    TaskError::new(
+        kind_of(code.as_deref()),
+        "postgres.sql",
+        format!("{what} failed: {detail}{state}"),
+    )
 }
 
 fn connection_error(config: &PostgresConfig, error: &tokio_postgres::Error) -> TaskError {
-    let place = format!("connecting to database '{}' on {}:{} as '{}'", config.dbname, config.hostname, config.port, config.user);
+    let place = format!(
+        "connecting to database '{}' on {}:{} as '{}'",
+        config.dbname, config.hostname, config.port, config.user
+    );
     let mut failure = sql_error(&place, error);
     failure.code = "postgres.connect";
     failure.message.push_str(": check database.hostname, database.port, database.dbname, database.user and database.password, and that pg_hba.conf lets this host in");
@@ -137,13 +176,29 @@ fn connection_error(config: &PostgresConfig, error: &tokio_postgres::Error) -> T
 }
 
 /// An error on the replication connection.
-pub(crate) fn replication_error(config: &PostgresConfig, what: &str, error: &ReplicationError) -> TaskError {
+pub(crate) fn replication_error(
+    config: &PostgresConfig,
+    what: &str,
+    error: &ReplicationError,
+) -> TaskError {
     let kind = match error {
-        ReplicationError::Io { .. } | ReplicationError::Closed(_) | ReplicationError::Timeout { .. } => ErrorKind::Retriable,
+        ReplicationError::Io { .. }
+        | ReplicationError::Closed(_)
+        | ReplicationError::Timeout { .. } => ErrorKind::Retriable,
         ReplicationError::Server(server) => kind_of(Some(&server.code)),
         _ => ErrorKind::Fatal,
     };
-    TaskError::new(kind, "postgres.replication", format!("{what} ({}:{}, slot '{}') failed: {}", config.hostname, config.port, config.slot_name, error_chain(error)))
+    TaskError::new(
+        kind,
+        "postgres.replication",
+        format!(
+            "{what} ({}:{}, slot '{}') failed: {}",
+            config.hostname,
+            config.port,
+            config.slot_name,
+            error_chain(error)
+        ),
+    )
 }
 
 fn error_chain(error: &dyn std::error::Error) -> String {
@@ -183,8 +238,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Rustl
     fn connect(self, stream: S) -> Self::Future {
         Box::pin(async move {
             // A host that is no name a certificate could contain is not looked at below verify-full.
-            let name = ServerName::try_from(self.1).unwrap_or(ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into()));
-            let tls = tokio_rustls::TlsConnector::from(self.0).connect(name, stream).await?;
+            let name = ServerName::try_from(self.1).unwrap_or(ServerName::IpAddress(
+                std::net::Ipv4Addr::UNSPECIFIED.into(),
+            ));
+            let tls = tokio_rustls::TlsConnector::from(self.0)
+                .connect(name, stream)
+                .await?;
             Ok(RustlsStream(tls))
         })
     }
@@ -193,13 +252,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Rustl
 struct RustlsStream<S>(tokio_rustls::client::TlsStream<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for RustlsStream<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.0).poll_read(cx, buf)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for RustlsStream<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, buf)
     }
 
@@ -224,6 +291,9 @@ mod tests {
 
     #[test]
     fn initial_statements_are_split_and_unescaped() {
-        assert_eq!(initial_statements("SET a = 1; SELECT ';;' ;"), ["SET a = 1", "SELECT ';'"]);
+        assert_eq!(
+            initial_statements("SET a = 1; SELECT ';;' ;"),
+            ["SET a = 1", "SELECT ';'"]
+        );
     }
 }

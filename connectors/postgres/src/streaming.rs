@@ -28,7 +28,10 @@ const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 /// Where a relation of the stream goes.
 #[derive(Debug)]
 enum Shape {
-    Captured { plan: Arc<TablePlan>, wire: Vec<WireColumn> },
+    Captured {
+        plan: Arc<TablePlan>,
+        wire: Vec<WireColumn>,
+    },
     /// The filters do not accept it, or it has no columns.
     Filtered,
 }
@@ -94,21 +97,35 @@ pub(crate) struct Surroundings<'a> {
 
 /// Opens the connection that a stream needs.
 pub(crate) async fn connect(config: &PostgresConfig) -> Result<ReplicationConnection, TaskError> {
-    let connected = ReplicationConnection::connect(&config.connect_options("Debezium Streaming")).await;
+    let connected =
+        ReplicationConnection::connect(&config.connect_options("Debezium Streaming")).await;
     connected.map_err(|e| {
         let mut error = replication_error(config, "opening the replication connection", &e);
-        if error.message.contains("superuser or replication role") || error.message.contains("permission denied to start WAL sender") {
-            error.message.push_str(&format!(": grant it with ALTER ROLE \"{}\" REPLICATION", config.user));
+        if error.message.contains("superuser or replication role")
+            || error
+                .message
+                .contains("permission denied to start WAL sender")
+        {
+            error.message.push_str(&format!(
+                ": grant it with ALTER ROLE \"{}\" REPLICATION",
+                config.user
+            ));
         }
         error
     })
 }
 
 /// Starts streaming; a slot that is still in use is waited for.
-pub(crate) async fn start(config: &PostgresConfig, plan: StreamPlan) -> Result<Streaming, TaskError> {
+pub(crate) async fn start(
+    config: &PostgresConfig,
+    plan: StreamPlan,
+) -> Result<Streaming, TaskError> {
     let (from, resume) = Resume::after(&plan.position);
     let publication = quote_identifier(&config.publication_name);
-    let options = [("proto_version", ProtoVersion::V1.as_str()), ("publication_names", &*publication)];
+    let options = [
+        ("proto_version", ProtoVersion::V1.as_str()),
+        ("publication_names", &*publication),
+    ];
     let mut connection = Some(plan.connection);
     let mut tries = 0;
     let stream = loop {
@@ -116,11 +133,18 @@ pub(crate) async fn start(config: &PostgresConfig, plan: StreamPlan) -> Result<S
             Some(connection) => connection,
             None => connect(config).await?,
         };
-        let error = match connection.start_replication(&config.slot_name, Lsn(from), &options).await {
+        let error = match connection
+            .start_replication(&config.slot_name, Lsn(from), &options)
+            .await
+        {
             Ok(stream) => break stream,
             Err(error) => error,
         };
-        if error.server().is_some_and(|s| s.message.contains("has already been removed")) || error.sqlstate() == Some("58P01") {
+        if error
+            .server()
+            .is_some_and(|s| s.message.contains("has already been removed"))
+            || error.sqlstate() == Some("58P01")
+        {
             return Err(TaskError::fatal(
                 "postgres.wal.removed",
                 format!(
@@ -132,7 +156,11 @@ pub(crate) async fn start(config: &PostgresConfig, plan: StreamPlan) -> Result<S
             ));
         }
         if error.sqlstate() != Some("55006") {
-            return Err(replication_error(config, &format!("Failed to start replication stream at {}", Lsn(from)), &error));
+            return Err(replication_error(
+                config,
+                &format!("Failed to start replication stream at {}", Lsn(from)),
+                &error,
+            ));
         }
         tries += 1;
         if tries > config.slot_max_retries {
@@ -146,7 +174,11 @@ pub(crate) async fn start(config: &PostgresConfig, plan: StreamPlan) -> Result<S
                 ),
             ));
         }
-        tracing::warn!(slot = config.slot_name, tries, "the slot is in use by another process and is tried again");
+        tracing::warn!(
+            slot = config.slot_name,
+            tries,
+            "the slot is in use by another process and is tried again"
+        );
         tokio::time::sleep(config.slot_retry_delay).await;
     };
     let repeat = Duration::from_millis(config.status_update_interval_ms.unsigned_abs().into());
@@ -209,7 +241,11 @@ impl Streaming {
             self.frames.clear();
             self.next = 0;
             let config = &around.fixed.config;
-            let batch = self.reader.next(timeout).await.map_err(|e| replication_error(config, "reading the replication stream", &e))?;
+            let batch = self
+                .reader
+                .next(timeout)
+                .await
+                .map_err(|e| replication_error(config, "reading the replication stream", &e))?;
             if let Some(batch) = batch {
                 self.buffer = Buffer::new(batch.buffer);
                 self.frames = batch.frames;
@@ -254,7 +290,9 @@ impl Streaming {
                         last_commit = Some(data.wal_start.0);
                         (0, 0)
                     }
-                    Some(b'I' | b'U' | b'D' | b'T') => self.sequence_buffer.push(last_commit, data.wal_start.0),
+                    Some(b'I' | b'U' | b'D' | b'T') => {
+                        self.sequence_buffer.push(last_commit, data.wal_start.0)
+                    }
                     _ => (0, 0),
                 },
                 Frame::KeepAlive { .. } => (0, 0),
@@ -264,33 +302,90 @@ impl Streaming {
         self.sequence_texts = self.sequence_buffer.freeze();
     }
 
-    async fn message(&mut self, data: XLogData, around: &Surroundings<'_>, types: &mut TypeRegistry, out: &mut SourceBatch) -> Result<(), TaskError> {
+    async fn message(
+        &mut self,
+        data: XLogData,
+        around: &Surroundings<'_>,
+        types: &mut TypeRegistry,
+        out: &mut SourceBatch,
+    ) -> Result<(), TaskError> {
         let bytes = self.buffer.bytes().clone();
         let payload = bytes.get(data.payload.as_range()).unwrap_or_default();
         let lsn = data.wal_start.0;
         let message = self.decoder.decode(payload).map_err(|e| {
-            TaskError::fatal("postgres.stream.malformed", format!("the message at {} of slot '{}' cannot be read: {e}", data.wal_start, around.fixed.config.slot_name))
+            TaskError::fatal(
+                "postgres.stream.malformed",
+                format!(
+                    "the message at {} of slot '{}' cannot be read: {e}",
+                    data.wal_start, around.fixed.config.slot_name
+                ),
+            )
         })?;
         match message {
             Message::Begin(begin) => {
                 self.resume.begin(begin.final_lsn.0);
                 let ts_usec = begin.commit_time_us + POSTGRES_EPOCH_MICROS;
-                self.transaction = Some(Transaction { id: begin.xid, ts_usec, origin: None });
-                self.position = Position { lsn, tx_id: Some(begin.xid), ts_usec, message: Some(MessageType::Begin), ..self.position };
+                self.transaction = Some(Transaction {
+                    id: begin.xid,
+                    ts_usec,
+                    origin: None,
+                });
+                self.position = Position {
+                    lsn,
+                    tx_id: Some(begin.xid),
+                    ts_usec,
+                    message: Some(MessageType::Begin),
+                    ..self.position
+                };
             }
-            Message::Commit(commit) => self.commit(if lsn == 0 { commit.end_lsn.0 } else { lsn }, around, out),
+            Message::Commit(commit) => {
+                self.commit(if lsn == 0 { commit.end_lsn.0 } else { lsn }, around, out)
+            }
             Message::Origin(origin) => {
                 if let Some(tx) = &mut self.transaction {
                     tx.origin = Some((Text::from(origin.name), origin.commit_lsn.0));
                 }
             }
             Message::Relation(relation) => self.relation(&relation, around, types).await?,
-            Message::Insert(insert) => self.row_change(insert.relation, data, None, Some(insert.new), around, types, out).await?,
-            Message::Update(update) => {
-                self.row_change(update.relation, data, update.old.map(|o| o.tuple()), Some(update.new), around, types, out).await?;
+            Message::Insert(insert) => {
+                self.row_change(
+                    insert.relation,
+                    data,
+                    None,
+                    Some(insert.new),
+                    around,
+                    types,
+                    out,
+                )
+                .await?
             }
-            Message::Delete(delete) => self.row_change(delete.relation, data, Some(delete.old.tuple()), None, around, types, out).await?,
-            Message::Truncate(truncate) => self.truncate(truncate.relations.iter().collect(), lsn, around, out),
+            Message::Update(update) => {
+                self.row_change(
+                    update.relation,
+                    data,
+                    update.old.map(|o| o.tuple()),
+                    Some(update.new),
+                    around,
+                    types,
+                    out,
+                )
+                .await?;
+            }
+            Message::Delete(delete) => {
+                self.row_change(
+                    delete.relation,
+                    data,
+                    Some(delete.old.tuple()),
+                    None,
+                    around,
+                    types,
+                    out,
+                )
+                .await?
+            }
+            Message::Truncate(truncate) => {
+                self.truncate(truncate.relations.iter().collect(), lsn, around, out)
+            }
             // Types are read from the catalog; the rest is sent only when asked for, and this connector does not ask.
             _ => {}
         }
@@ -306,7 +401,14 @@ impl Streaming {
         self.transaction = None;
         // A transaction that was passed over because it is older than the stored position does not move it back.
         if self.position.lsn_commit.is_none_or(|c| c < lsn) {
-            self.position = Position { lsn, lsn_proc: Some(lsn), lsn_commit: Some(lsn), message: Some(MessageType::Commit), events: 0, ..self.position };
+            self.position = Position {
+                lsn,
+                lsn_proc: Some(lsn),
+                lsn_commit: Some(lsn),
+                message: Some(MessageType::Commit),
+                events: 0,
+                ..self.position
+            };
         }
         self.mark_progress(self.position, around, out);
     }
@@ -318,24 +420,47 @@ impl Streaming {
         if self.transaction.is_some() || !self.resume.is_done() || wal_end <= self.position.lsn {
             return;
         }
-        let position =
-            Position { lsn: wal_end, lsn_proc: Some(wal_end), lsn_commit: Some(wal_end), message: Some(MessageType::Commit), events: 0, ..self.position };
+        let position = Position {
+            lsn: wal_end,
+            lsn_proc: Some(wal_end),
+            lsn_commit: Some(wal_end),
+            message: Some(MessageType::Commit),
+            events: 0,
+            ..self.position
+        };
         self.mark_progress(position, around, out);
     }
 
-    fn mark_progress(&mut self, position: Position, around: &Surroundings<'_>, out: &mut SourceBatch) {
+    fn mark_progress(
+        &mut self,
+        position: Position,
+        around: &Surroundings<'_>,
+        out: &mut SourceBatch,
+    ) {
         let now_ms = around.now / 1_000_000;
         if self.last_sign_ms == i64::MIN {
             self.last_sign_ms = now_ms;
         }
-        if self.marks_progress && out.records().is_empty() && now_ms - self.last_sign_ms >= self.progress_interval_ms {
+        if self.marks_progress
+            && out.records().is_empty()
+            && now_ms - self.last_sign_ms >= self.progress_interval_ms
+        {
             out.push_progress(around.events.partition, position.pack());
             self.last_sign_ms = now_ms;
         }
     }
 
-    async fn relation(&mut self, relation: &Relation<'_>, around: &Surroundings<'_>, types: &mut TypeRegistry) -> Result<(), TaskError> {
-        let schema = if relation.namespace.is_empty() { "pg_catalog" } else { relation.namespace };
+    async fn relation(
+        &mut self,
+        relation: &Relation<'_>,
+        around: &Surroundings<'_>,
+        types: &mut TypeRegistry,
+    ) -> Result<(), TaskError> {
+        let schema = if relation.namespace.is_empty() {
+            "pg_catalog"
+        } else {
+            relation.namespace
+        };
         let id = TableId::new(schema, relation.name);
         if !around.fixed.filter.accepts(&id) {
             self.shapes.insert(relation.id, Shape::Filtered);
@@ -344,10 +469,16 @@ impl Streaming {
         let wire: Vec<WireColumn> = relation
             .columns
             .iter()
-            .map(|c| WireColumn { name: c.name.to_owned(), type_oid: c.type_oid, type_modifier: c.type_modifier })
+            .map(|c| WireColumn {
+                name: c.name.to_owned(),
+                type_oid: c.type_oid,
+                type_modifier: c.type_modifier,
+            })
             .collect();
         if wire.iter().any(|c| types.get(c.type_oid).is_none()) {
-            *types = TypeRegistry::load(around.sql).await.map_err(|e| sql_error("reading the types of the database", &e))?;
+            *types = TypeRegistry::load(around.sql)
+                .await
+                .map_err(|e| sql_error("reading the types of the database", &e))?;
         }
         let shape = plan(&id, wire, around, types).await?;
         self.shapes.insert(relation.id, shape);
@@ -360,7 +491,11 @@ impl Streaming {
             return false;
         }
         let same = self.position.lsn_proc == Some(lsn) && self.position.events > 0;
-        self.position.events = if same { self.position.events.saturating_add(1) } else { 1 };
+        self.position.events = if same {
+            self.position.events.saturating_add(1)
+        } else {
+            1
+        };
         self.position.lsn = lsn;
         self.position.lsn_proc = Some(lsn);
         self.position.message = Some(message);
@@ -381,13 +516,20 @@ impl Streaming {
         let rows = match self.rows(relation, data, old, new) {
             Err(RowError::UnknownLabel { .. }) => {
                 // The enum got a label: read the types again and look once more.
-                *types = TypeRegistry::load(around.sql).await.map_err(|e| sql_error("reading the types of the database", &e))?;
+                *types = TypeRegistry::load(around.sql)
+                    .await
+                    .map_err(|e| sql_error("reading the types of the database", &e))?;
                 self.refresh(relation, around, types).await?;
                 self.rows(relation, data, old, new)
             }
             rows => rows,
         };
-        let rows = rows.map_err(|e| TaskError::fatal("postgres.stream.row", format!("the change at {} cannot be sent: {e}", data.wal_start)))?;
+        let rows = rows.map_err(|e| {
+            TaskError::fatal(
+                "postgres.stream.row",
+                format!("the change at {} cannot be sent: {e}", data.wal_start),
+            )
+        })?;
         let message = match (&old, &new) {
             (_, None) => MessageType::Delete,
             (None, Some(_)) if data_tag(&self.buffer, &data) == b'I' => MessageType::Insert,
@@ -400,11 +542,17 @@ impl Streaming {
         let Some((plan, old, new)) = rows else {
             self.filtered += 1;
             if self.filtered.is_multiple_of(10_000) {
-                tracing::debug!(count = self.filtered, "changes of tables that are not captured");
+                tracing::debug!(
+                    count = self.filtered,
+                    "changes of tables that are not captured"
+                );
             }
             return Ok(());
         };
-        let sequence = self.sequences.get(self.next).and_then(|(start, len)| self.sequence_texts.text(*start, *len));
+        let sequence = self
+            .sequences
+            .get(self.next)
+            .and_then(|(start, len)| self.sequence_texts.text(*start, *len));
         let at = self.occasion(&plan, sequence, data, around);
         match (message, old, new) {
             (MessageType::Insert, _, Some(new)) => around.events.insert(&at, new, out),
@@ -416,9 +564,24 @@ impl Streaming {
         Ok(())
     }
 
-    fn occasion<'a>(&'a self, plan: &'a TablePlan, sequence: Option<Text>, data: XLogData, around: &Surroundings<'_>) -> Occasion<'a> {
-        let replicated = self.transaction.as_ref().and_then(|t| t.origin.as_ref()).map(|(name, lsn)| (name, *lsn));
-        let (tx_id, ts_us) = self.transaction.as_ref().map_or((self.position.tx_id, self.position.ts_usec), |t| (Some(t.id), t.ts_usec));
+    fn occasion<'a>(
+        &'a self,
+        plan: &'a TablePlan,
+        sequence: Option<Text>,
+        data: XLogData,
+        around: &Surroundings<'_>,
+    ) -> Occasion<'a> {
+        let replicated = self
+            .transaction
+            .as_ref()
+            .and_then(|t| t.origin.as_ref())
+            .map(|(name, lsn)| (name, *lsn));
+        let (tx_id, ts_us) = self
+            .transaction
+            .as_ref()
+            .map_or((self.position.tx_id, self.position.ts_usec), |t| {
+                (Some(t.id), t.ts_usec)
+            });
         Occasion {
             plan,
             origin: Origin {
@@ -446,34 +609,60 @@ impl Streaming {
         old: Option<TupleView<'_>>,
         new: Option<TupleView<'_>>,
     ) -> Result<Option<(Arc<TablePlan>, Option<Row>, Option<Row>)>, RowError> {
-        let Some(Shape::Captured { plan, .. }) = self.shapes.get(&relation) else { return Ok(None) };
+        let Some(Shape::Captured { plan, .. }) = self.shapes.get(&relation) else {
+            return Ok(None);
+        };
         if plan.width() == 0 {
             return Ok(None);
         }
         let base = data.payload.offset;
-        let old = old.map(|t| plan.row(&self.buffer, cells(t, base), None)).transpose()?;
-        let new = new.map(|t| plan.row(&self.buffer, cells(t, base), old.as_ref())).transpose()?;
+        let old = old
+            .map(|t| plan.row(&self.buffer, cells(t, base), None))
+            .transpose()?;
+        let new = new
+            .map(|t| plan.row(&self.buffer, cells(t, base), old.as_ref()))
+            .transpose()?;
         Ok(Some((Arc::clone(plan), old, new)))
     }
 
-    async fn refresh(&mut self, relation: u32, around: &Surroundings<'_>, types: &TypeRegistry) -> Result<(), TaskError> {
-        let Some(Shape::Captured { plan: known, wire }) = self.shapes.get(&relation) else { return Ok(()) };
+    async fn refresh(
+        &mut self,
+        relation: u32,
+        around: &Surroundings<'_>,
+        types: &TypeRegistry,
+    ) -> Result<(), TaskError> {
+        let Some(Shape::Captured { plan: known, wire }) = self.shapes.get(&relation) else {
+            return Ok(());
+        };
         let (id, wire) = (known.id.clone(), wire.clone());
         let shape = plan(&id, wire, around, types).await?;
         self.shapes.insert(relation, shape);
         Ok(())
     }
 
-    fn truncate(&mut self, relations: Vec<u32>, lsn: u64, around: &Surroundings<'_>, out: &mut SourceBatch) {
+    fn truncate(
+        &mut self,
+        relations: Vec<u32>,
+        lsn: u64,
+        around: &Surroundings<'_>,
+        out: &mut SourceBatch,
+    ) {
         let (before, first) = (self.position, out.records().len());
         if !self.advance(lsn, MessageType::Truncate) || around.events.skip_truncate {
             return;
         }
-        let sequence = self.sequences.get(self.next).and_then(|(start, len)| self.sequence_texts.text(*start, *len));
+        let sequence = self
+            .sequences
+            .get(self.next)
+            .and_then(|(start, len)| self.sequence_texts.text(*start, *len));
         for relation in relations {
-            let Some(Shape::Captured { plan, .. }) = self.shapes.get(&relation) else { continue };
+            let Some(Shape::Captured { plan, .. }) = self.shapes.get(&relation) else {
+                continue;
+            };
             let plan = Arc::clone(plan);
-            let Some(Frame::XLogData(data)) = self.frames.get(self.next).copied() else { continue };
+            let Some(Frame::XLogData(data)) = self.frames.get(self.next).copied() else {
+                continue;
+            };
             let at = self.occasion(&plan, sequence.clone(), data, around);
             around.events.truncate(&at, out);
         }
@@ -487,14 +676,30 @@ impl Streaming {
 }
 
 fn data_tag(buffer: &Buffer, data: &XLogData) -> u8 {
-    buffer.bytes().get(data.payload.offset as usize).copied().unwrap_or_default()
+    buffer
+        .bytes()
+        .get(data.payload.offset as usize)
+        .copied()
+        .unwrap_or_default()
 }
 
 /// The plan for a relation, with what the catalog says now.
-async fn plan(id: &TableId, wire: Vec<WireColumn>, around: &Surroundings<'_>, types: &TypeRegistry) -> Result<Shape, TaskError> {
-    let catalog = catalog::table(around.sql, id).await.map_err(|e| sql_error(&format!("reading the columns of table '{id}'"), &e))?.unwrap_or_default();
-    let plan = TablePlan::new(around.context, types, id, &wire, &catalog).map_err(|e| TaskError::fatal("postgres.stream.plan", e.to_string()))?;
-    Ok(Shape::Captured { plan: Arc::new(plan), wire })
+async fn plan(
+    id: &TableId,
+    wire: Vec<WireColumn>,
+    around: &Surroundings<'_>,
+    types: &TypeRegistry,
+) -> Result<Shape, TaskError> {
+    let catalog = catalog::table(around.sql, id)
+        .await
+        .map_err(|e| sql_error(&format!("reading the columns of table '{id}'"), &e))?
+        .unwrap_or_default();
+    let plan = TablePlan::new(around.context, types, id, &wire, &catalog)
+        .map_err(|e| TaskError::fatal("postgres.stream.plan", e.to_string()))?;
+    Ok(Shape::Captured {
+        plan: Arc::new(plan),
+        wire,
+    })
 }
 
 /// Cells of a tuple with places relative to the whole buffer.
@@ -502,6 +707,9 @@ fn cells(tuple: TupleView<'_>, base: u32) -> impl Iterator<Item = WireValue> {
     tuple.cells().map(move |cell| match cell {
         Cell::Null => WireValue::Null,
         Cell::UnchangedToast => WireValue::Unchanged,
-        Cell::Text(range) | Cell::Binary(range) => WireValue::Text { start: base + range.offset, len: range.len },
+        Cell::Text(range) | Cell::Binary(range) => WireValue::Text {
+            start: base + range.offset,
+            len: range.len,
+        },
     })
 }

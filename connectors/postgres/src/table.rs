@@ -43,10 +43,19 @@ pub(crate) struct WireColumn {
 /// A table whose schemas cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlanError {
-    #[error("Table '{table}' has columns that differ only by case: {a} and {b}. Rename one of them or exclude the table.")]
-    SameButCase { table: TableId, a: String, b: String },
+    #[error(
+        "Table '{table}' has columns that differ only by case: {a} and {b}. Rename one of them or exclude the table."
+    )]
+    SameButCase {
+        table: TableId,
+        a: String,
+        b: String,
+    },
     #[error("the schemas of table '{table}' cannot be built: {source}")]
-    Schema { table: TableId, source: millrace_api::data::SchemaError },
+    Schema {
+        table: TableId,
+        source: millrace_api::data::SchemaError,
+    },
 }
 
 /// How rows of one table become events.
@@ -97,9 +106,19 @@ pub(crate) enum RowError {
     #[error("column '{column}' of table '{table}' has an enum label that is not known")]
     UnknownLabel { table: TableId, column: String },
     #[error("column '{column}' of table '{table}' cannot be converted: {source}")]
-    Convert { table: TableId, column: String, source: ConvertError },
-    #[error("Invalid value: null used for required field: \"{column}\", schema type: {kind} (table '{table}')")]
-    RequiredNull { table: TableId, column: String, kind: &'static str },
+    Convert {
+        table: TableId,
+        column: String,
+        source: ConvertError,
+    },
+    #[error(
+        "Invalid value: null used for required field: \"{column}\", schema type: {kind} (table '{table}')"
+    )]
+    RequiredNull {
+        table: TableId,
+        column: String,
+        kind: &'static str,
+    },
 }
 
 /// A row in both of its forms.
@@ -111,15 +130,33 @@ pub(crate) struct Row {
 
 impl TablePlan {
     /// The plan for rows with these columns. `catalog` tells what the wire does not: nullability, defaults, the key.
-    pub(crate) fn new(context: &PlanContext, types: &TypeRegistry, id: &TableId, wire: &[WireColumn], catalog: &CatalogTable) -> Result<Self, PlanError> {
+    pub(crate) fn new(
+        context: &PlanContext,
+        types: &TypeRegistry,
+        id: &TableId,
+        wire: &[WireColumn],
+        catalog: &CatalogTable,
+    ) -> Result<Self, PlanError> {
         for (i, a) in wire.iter().enumerate() {
-            if let Some(b) = wire[..i].iter().find(|b| b.name.eq_ignore_ascii_case(&a.name)) {
-                return Err(PlanError::SameButCase { table: id.clone(), a: b.name.clone(), b: a.name.clone() });
+            if let Some(b) = wire[..i]
+                .iter()
+                .find(|b| b.name.eq_ignore_ascii_case(&a.name))
+            {
+                return Err(PlanError::SameButCase {
+                    table: id.clone(),
+                    a: b.name.clone(),
+                    b: a.name.clone(),
+                });
             }
         }
         let topic = context.naming.data_topic(id);
-        let key_names = context.key_columns.of(id, wire).unwrap_or_else(|| catalog.key.clone());
-        let mut row = SchemaBuilder::structure().name(&*context.schema_names.schema_name(&format!("{topic}.Value"))).optional(true);
+        let key_names = context
+            .key_columns
+            .of(id, wire)
+            .unwrap_or_else(|| catalog.key.clone());
+        let mut row = SchemaBuilder::structure()
+            .name(&*context.schema_names.schema_name(&format!("{topic}.Value")))
+            .optional(true);
         let mut columns = Vec::with_capacity(wire.len());
         let mut key_fields: Vec<Option<(String, Schema)>> = vec![None; wire.len()];
         let mut fields = 0;
@@ -133,7 +170,8 @@ impl TablePlan {
                     true
                 }
             };
-            let Some(mapped) = map(types, column.type_oid, column.type_modifier, &context.modes) else {
+            let Some(mapped) = map(types, column.type_oid, column.type_modifier, &context.modes)
+            else {
                 tracing::warn!(table = %id, column = column.name, type_oid = column.type_oid, "the type has no mapping: the column is left out");
                 columns.push(ColumnPlan {
                     name: column.name.clone(),
@@ -149,13 +187,19 @@ impl TablePlan {
             let default = known
                 .filter(|_| mapped.takes_default)
                 .and_then(|k| k.default.as_deref())
-                .and_then(|expression| schema_default(expression, &mapped.convert, mapped.computed_default));
+                .and_then(|expression| {
+                    schema_default(expression, &mapped.convert, mapped.computed_default)
+                });
             let on_null = match (&default, optional) {
                 (_, true) => Value::Null,
                 (Some(default), false) => default.clone(),
                 (None, false) => mapped.fallback.clone(),
             };
-            let schema = mapped.schema.optional(optional).default(default).build_valid();
+            let schema = mapped
+                .schema
+                .optional(optional)
+                .default(default)
+                .build_valid();
             let field_name = context.field_names.field_name(&column.name).into_owned();
             let field = context.columns.accepts(id, &column.name).then(|| {
                 fields += 1;
@@ -177,13 +221,22 @@ impl TablePlan {
                 required: !optional,
             });
         }
-        let refuse = |source| PlanError::Schema { table: id.clone(), source };
+        let refuse = |source| PlanError::Schema {
+            table: id.clone(),
+            source,
+        };
         let row_schema = row.build().map_err(refuse)?;
         let key = key_plan(context, &topic, &key_names, wire, &mut key_fields).map_err(refuse)?;
         if key.is_none() {
             tracing::warn!(table = %id, "the table has neither a primary key nor a usable unique index: its events have no key");
         }
-        let envelope = Envelope::new(&context.schema_names.schema_name(&format!("{topic}.Envelope")), &row_schema, &context.source_schema);
+        let envelope = Envelope::new(
+            &context
+                .schema_names
+                .schema_name(&format!("{topic}.Envelope")),
+            &row_schema,
+            &context.source_schema,
+        );
         Ok(Self {
             id: id.clone(),
             topic: Arc::from(topic),
@@ -204,7 +257,11 @@ impl TablePlan {
 
     /// Names of the columns that the value or the key needs.
     pub(crate) fn used_columns(&self) -> Vec<String> {
-        self.columns.iter().filter(|c| c.field.is_some() || c.in_key).map(|c| c.name.clone()).collect()
+        self.columns
+            .iter()
+            .filter(|c| c.field.is_some() || c.in_key)
+            .map(|c| c.name.clone())
+            .collect()
     }
 
     /// Schema of `before` and `after`.
@@ -214,7 +271,12 @@ impl TablePlan {
     }
 
     /// Converts a row whose texts lie in `frame`. An unchanged TOAST value is taken from `old` when the old row has it, else its placeholder is used.
-    pub(crate) fn row(&self, frame: &Frame, cells: impl Iterator<Item = WireValue>, old: Option<&Row>) -> Result<Row, RowError> {
+    pub(crate) fn row(
+        &self,
+        frame: &Frame,
+        cells: impl Iterator<Item = WireValue>,
+        old: Option<&Row>,
+    ) -> Result<Row, RowError> {
         let mut values: Vec<Value> = Vec::with_capacity(self.row_schema.fields().len());
         // Only for key columns that are not in the value.
         let mut outside: Vec<(usize, Value)> = Vec::new();
@@ -227,10 +289,12 @@ impl TablePlan {
             let value = match cell {
                 WireValue::Null => column.on_null.clone(),
                 WireValue::Unchanged => self.unchanged(column, old)?,
-                WireValue::Text { start, len } => match column.convert.value(Raw { frame, start, len }) {
-                    Ok(value) => value,
-                    Err(error) => self.failed(column, error)?,
-                },
+                WireValue::Text { start, len } => {
+                    match column.convert.value(Raw { frame, start, len }) {
+                        Ok(value) => value,
+                        Err(error) => self.failed(column, error)?,
+                    }
+                }
             };
             match column.field {
                 Some(_) => values.push(value),
@@ -245,13 +309,20 @@ impl TablePlan {
                     .iter()
                     .map(|&i| match self.columns[i].field {
                         Some(field) => values[field].clone(),
-                        None => outside.iter().find(|(at, _)| *at == i).map(|(_, v)| v.clone()).unwrap_or_default(),
+                        None => outside
+                            .iter()
+                            .find(|(at, _)| *at == i)
+                            .map(|(_, v)| v.clone())
+                            .unwrap_or_default(),
                     })
                     .collect();
                 Data::new(key.schema.clone(), Struct::new(key.schema.clone(), parts))
             }
         };
-        Ok(Row { value: Struct::new(self.row_schema.clone(), values), key })
+        Ok(Row {
+            value: Struct::new(self.row_schema.clone(), values),
+            key,
+        })
     }
 
     fn unchanged(&self, column: &ColumnPlan, old: Option<&Row>) -> Result<Value, RowError> {
@@ -267,10 +338,25 @@ impl TablePlan {
     fn failed(&self, column: &ColumnPlan, error: ConvertError) -> Result<Value, RowError> {
         let (table, name) = (self.id.clone(), column.name.clone());
         match (error, self.on_failure) {
-            (ConvertError::UnknownLabel, _) => return Err(RowError::UnknownLabel { table, column: name }),
-            (source, ConvertingFailure::Fail) => return Err(RowError::Convert { table, column: name, source }),
-            (error, ConvertingFailure::Warn) => tracing::warn!(%table, column = name, %error, "a value cannot be converted and is sent as null"),
-            (error, ConvertingFailure::Skip) => tracing::debug!(%table, column = name, %error, "a value cannot be converted and is sent as null"),
+            (ConvertError::UnknownLabel, _) => {
+                return Err(RowError::UnknownLabel {
+                    table,
+                    column: name,
+                });
+            }
+            (source, ConvertingFailure::Fail) => {
+                return Err(RowError::Convert {
+                    table,
+                    column: name,
+                    source,
+                });
+            }
+            (error, ConvertingFailure::Warn) => {
+                tracing::warn!(%table, column = name, %error, "a value cannot be converted and is sent as null")
+            }
+            (error, ConvertingFailure::Skip) => {
+                tracing::debug!(%table, column = name, %error, "a value cannot be converted and is sent as null")
+            }
         }
         if column.required {
             return Err(self.required_null(column));
@@ -279,8 +365,14 @@ impl TablePlan {
     }
 
     fn required_null(&self, column: &ColumnPlan) -> RowError {
-        let kind = column.field.map_or("?", |f| self.row_schema.fields()[f].schema.kind().name());
-        RowError::RequiredNull { table: self.id.clone(), column: column.name.clone(), kind }
+        let kind = column
+            .field
+            .map_or("?", |f| self.row_schema.fields()[f].schema.kind().name());
+        RowError::RequiredNull {
+            table: self.id.clone(),
+            column: column.name.clone(),
+            kind,
+        }
     }
 }
 
@@ -291,22 +383,36 @@ fn key_plan(
     wire: &[WireColumn],
     fields: &mut [Option<(String, Schema)>],
 ) -> Result<Option<KeyPlan>, millrace_api::data::SchemaError> {
-    let mut schema = SchemaBuilder::structure().name(&*context.schema_names.schema_name(&format!("{topic}.Key")));
+    let mut schema = SchemaBuilder::structure()
+        .name(&*context.schema_names.schema_name(&format!("{topic}.Key")));
     let mut columns = Vec::new();
     for name in names {
         // A key column that is not published is left out of the key.
-        let Some(i) = wire.iter().position(|c| c.name == *name) else { continue };
-        let Some((field, field_schema)) = &fields[i] else { continue };
+        let Some(i) = wire.iter().position(|c| c.name == *name) else {
+            continue;
+        };
+        let Some((field, field_schema)) = &fields[i] else {
+            continue;
+        };
         schema = schema.field(field.clone(), field_schema.clone());
         columns.push(i);
     }
-    if columns.is_empty() { Ok(None) } else { Ok(Some(KeyPlan { schema: schema.build()?, columns })) }
+    if columns.is_empty() {
+        Ok(None)
+    } else {
+        Ok(Some(KeyPlan {
+            schema: schema.build()?,
+            columns,
+        }))
+    }
 }
 
 /// Values that are structs must carry the very schema of their field.
 fn rebind(convert: Convert, field: &Schema) -> Convert {
     match convert {
-        Convert::VariableDecimal { .. } => Convert::VariableDecimal { schema: field.clone() },
+        Convert::VariableDecimal { .. } => Convert::VariableDecimal {
+            schema: field.clone(),
+        },
         Convert::Array(element) => match field.value_schema() {
             Some(item) => Convert::Array(Box::new(rebind(*element, item))),
             None => Convert::Array(element),
@@ -353,45 +459,104 @@ mod tests {
 
     /// `t(hidden int4, id int8 primary key, note text not null, big text, odd unknown)`
     fn plan() -> TablePlan {
-        let base = |name: &str| TypeInfo { name: name.to_owned(), schema: "pg_catalog".to_owned(), form: TypeForm::Base };
-        let types = TypeRegistry::of([(23, base("int4")), (20, base("int8")), (25, base("text")), (99, base("tsquery"))]);
-        let columns = [("hidden", 23, false), ("id", 20, true), ("note", 25, true), ("big", 25, false), ("odd", 99, false)];
-        let wire: Vec<_> = columns.iter().map(|(n, oid, _)| WireColumn { name: (*n).to_owned(), type_oid: *oid, type_modifier: -1 }).collect();
+        let base = |name: &str| TypeInfo {
+            name: name.to_owned(),
+            schema: "pg_catalog".to_owned(),
+            form: TypeForm::Base,
+        };
+        let types = TypeRegistry::of([
+            (23, base("int4")),
+            (20, base("int8")),
+            (25, base("text")),
+            (99, base("tsquery")),
+        ]);
+        let columns = [
+            ("hidden", 23, false),
+            ("id", 20, true),
+            ("note", 25, true),
+            ("big", 25, false),
+            ("odd", 99, false),
+        ];
+        let wire: Vec<_> = columns
+            .iter()
+            .map(|(n, oid, _)| WireColumn {
+                name: (*n).to_owned(),
+                type_oid: *oid,
+                type_modifier: -1,
+            })
+            .collect();
         let catalog = CatalogTable {
             columns: columns
                 .iter()
-                .map(|(n, oid, not_null)| CatalogColumn { name: (*n).to_owned(), type_oid: *oid, type_modifier: -1, not_null: *not_null, default: None })
+                .map(|(n, oid, not_null)| CatalogColumn {
+                    name: (*n).to_owned(),
+                    type_oid: *oid,
+                    type_modifier: -1,
+                    not_null: *not_null,
+                    default: None,
+                })
                 .collect(),
             key: vec!["id".to_owned()],
         };
-        TablePlan::new(&context(), &types, &TableId::new("s", "t"), &wire, &catalog).expect("a plan")
+        TablePlan::new(&context(), &types, &TableId::new("s", "t"), &wire, &catalog)
+            .expect("a plan")
     }
 
     fn text(frame: &mut Vec<u8>, text: &str) -> WireValue {
         let start = frame.len() as u32;
         frame.extend_from_slice(text.as_bytes());
-        WireValue::Text { start, len: text.len() as u32 }
+        WireValue::Text {
+            start,
+            len: text.len() as u32,
+        }
     }
 
     #[test]
     fn rows_have_the_columns_that_are_mapped_and_not_filtered() {
         let plan = plan();
-        let names: Vec<&str> = plan.row_schema().fields().iter().map(|f| &*f.name).collect();
+        let names: Vec<&str> = plan
+            .row_schema()
+            .fields()
+            .iter()
+            .map(|f| &*f.name)
+            .collect();
         assert_eq!(names, ["id", "note", "big"]);
         assert_eq!(plan.row_schema().fields()[0].schema.kind(), Kind::Int64);
         assert!(plan.row_schema().optional() && !plan.row_schema().fields()[1].schema.optional());
         let mut bytes = Vec::new();
-        let cells = [WireValue::Null, text(&mut bytes, "7"), text(&mut bytes, "n"), WireValue::Null, text(&mut bytes, "'a'")];
-        let row = plan.row(&Frame::new(bytes), cells.into_iter(), None).expect("a row");
-        assert_eq!(row.value.values(), [Value::Int64(7), Value::from("n"), Value::Null]);
-        assert_eq!(row.key.value.as_struct().map(|k| k.values().to_vec()), Some(vec![Value::Int64(7)]));
+        let cells = [
+            WireValue::Null,
+            text(&mut bytes, "7"),
+            text(&mut bytes, "n"),
+            WireValue::Null,
+            text(&mut bytes, "'a'"),
+        ];
+        let row = plan
+            .row(&Frame::new(bytes), cells.into_iter(), None)
+            .expect("a row");
+        assert_eq!(
+            row.value.values(),
+            [Value::Int64(7), Value::from("n"), Value::Null]
+        );
+        assert_eq!(
+            row.key.value.as_struct().map(|k| k.values().to_vec()),
+            Some(vec![Value::Int64(7)])
+        );
     }
 
     #[test]
     fn null_in_a_required_column_becomes_its_fallback() {
         let mut bytes = Vec::new();
-        let cells = [WireValue::Null, text(&mut bytes, "7"), WireValue::Null, WireValue::Null, WireValue::Null];
-        let row = plan().row(&Frame::new(bytes), cells.into_iter(), None).expect("a row");
+        let cells = [
+            WireValue::Null,
+            text(&mut bytes, "7"),
+            WireValue::Null,
+            WireValue::Null,
+            WireValue::Null,
+        ];
+        let row = plan()
+            .row(&Frame::new(bytes), cells.into_iter(), None)
+            .expect("a row");
         assert_eq!(row.value.values()[1], Value::from(""));
     }
 
@@ -399,11 +564,35 @@ mod tests {
     fn an_unchanged_value_comes_from_the_old_row_or_is_a_placeholder() {
         let plan = plan();
         let mut bytes = Vec::new();
-        let old = [WireValue::Null, text(&mut bytes, "7"), text(&mut bytes, "n"), text(&mut bytes, "long"), WireValue::Null];
-        let new = [WireValue::Null, old[1], old[2], WireValue::Unchanged, WireValue::Null];
+        let old = [
+            WireValue::Null,
+            text(&mut bytes, "7"),
+            text(&mut bytes, "n"),
+            text(&mut bytes, "long"),
+            WireValue::Null,
+        ];
+        let new = [
+            WireValue::Null,
+            old[1],
+            old[2],
+            WireValue::Unchanged,
+            WireValue::Null,
+        ];
         let frame = Frame::new(bytes);
         let old = plan.row(&frame, old.into_iter(), None).expect("a row");
-        assert_eq!(plan.row(&frame, new.into_iter(), Some(&old)).expect("a row").value.values()[2], Value::from("long"));
-        assert_eq!(plan.row(&frame, new.into_iter(), None).expect("a row").value.values()[2], Value::from("gone"));
+        assert_eq!(
+            plan.row(&frame, new.into_iter(), Some(&old))
+                .expect("a row")
+                .value
+                .values()[2],
+            Value::from("long")
+        );
+        assert_eq!(
+            plan.row(&frame, new.into_iter(), None)
+                .expect("a row")
+                .value
+                .values()[2],
+            Value::from("gone")
+        );
     }
 }

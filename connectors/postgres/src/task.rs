@@ -6,7 +6,9 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use millrace_api::config::Props;
 use millrace_api::data::{OffsetMap, OffsetValue};
-use millrace_api::plugin::{ErrorKind, Gauge, Poll, SourceBatch, SourceTask, SourceTaskContext, TaskError, Watermark};
+use millrace_api::plugin::{
+    ErrorKind, Gauge, Poll, SourceBatch, SourceTask, SourceTaskContext, TaskError, Watermark,
+};
 use millrace_cdc::{ContextHeaders, EventTime, Heartbeat, run_id};
 
 use crate::catalog::TypeRegistry;
@@ -29,7 +31,9 @@ pub(crate) struct PostgresTask {
 
 impl std::fmt::Debug for PostgresTask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PostgresTask").field("running", &self.running.is_some()).finish()
+        f.debug_struct("PostgresTask")
+            .field("running", &self.running.is_some())
+            .finish()
     }
 }
 
@@ -77,26 +81,66 @@ impl SourceTask for PostgresTask {
     async fn start(&mut self, context: SourceTaskContext, props: &Props) -> Result<(), TaskError> {
         let config = PostgresConfig::read(props)?;
         let filter = config.tables()?;
-        let avro = ["key.converter", "value.converter"].iter().any(|k| props.get(k).is_some_and(|v| v.ends_with(".avro.AvroConverter") || v.ends_with(".converter.AvroConverter")));
+        let avro = ["key.converter", "value.converter"].iter().any(|k| {
+            props.get(k).is_some_and(|v| {
+                v.ends_with(".avro.AvroConverter") || v.ends_with(".converter.AvroConverter")
+            })
+        });
         let plans = config.plan_context(avro)?;
         let overrides = overrides(&config, props)?;
         let now_ms = context.clock.now_millis();
-        let headers = ContextHeaders::new(config.extended_headers, &config.topic_prefix, CONNECTOR, context.id.task, &run_id(now_ms));
-        let heartbeat = Heartbeat::new(&config.naming().heartbeat_topic(), &config.topic_prefix, heartbeat_interval(&config), now_ms);
+        let headers = ContextHeaders::new(
+            config.extended_headers,
+            &config.topic_prefix,
+            CONNECTOR,
+            context.id.task,
+            &run_id(now_ms),
+        );
+        let heartbeat = Heartbeat::new(
+            &config.naming().heartbeat_topic(),
+            &config.topic_prefix,
+            heartbeat_interval(&config),
+            now_ms,
+        );
         let partition = partition(&config.topic_prefix);
         let stored = context.offsets.offset(&partition).await?;
-        let fixed = Arc::new(Fixed { filter, skipped_given: props.contains_key("skipped.operations"), overrides, config });
+        let fixed = Arc::new(Fixed {
+            filter,
+            skipped_given: props.contains_key("skipped.operations"),
+            overrides,
+            config,
+        });
         let phase = Phase::Connecting(Box::pin(prepare(Arc::clone(&fixed), stored)));
-        let lag_bytes = context.metrics.gauge("millrace_source_lag_bytes", "Bytes of WAL between the server's end and what is confirmed");
-        let lag_millis = context.metrics.gauge("millrace_source_lag_milliseconds", "Time between the commit of the last change and its arrival here");
-        self.running =
-            Some(Running { context, fixed, plans, partition, headers, heartbeat, phase, failures: 0, retry_at: None, lag_bytes, lag_millis });
+        let lag_bytes = context.metrics.gauge(
+            "millrace_source_lag_bytes",
+            "Bytes of WAL between the server's end and what is confirmed",
+        );
+        let lag_millis = context.metrics.gauge(
+            "millrace_source_lag_milliseconds",
+            "Time between the commit of the last change and its arrival here",
+        );
+        self.running = Some(Running {
+            context,
+            fixed,
+            plans,
+            partition,
+            headers,
+            heartbeat,
+            phase,
+            failures: 0,
+            retry_at: None,
+            lag_bytes,
+            lag_millis,
+        });
         Ok(())
     }
 
     async fn poll(&mut self, out: &mut SourceBatch) -> Result<Poll, TaskError> {
         let Some(running) = &mut self.running else {
-            return Err(TaskError::fatal("postgres.not-started", "poll was called before start"));
+            return Err(TaskError::fatal(
+                "postgres.not-started",
+                "poll was called before start",
+            ));
         };
         match running.poll(out).await {
             Ok(poll) => {
@@ -110,16 +154,29 @@ impl SourceTask for PostgresTask {
     }
 
     async fn committed(&mut self, watermark: &Watermark) -> Result<(), TaskError> {
-        let Some(running) = &mut self.running else { return Ok(()) };
+        let Some(running) = &mut self.running else {
+            return Ok(());
+        };
         if running.fixed.config.flush_mode() == FlushMode::Manual {
             return Ok(());
         }
-        let Phase::Streaming(phase) = &mut running.phase else { return Ok(()) };
-        let stored = watermark.offsets.iter().filter(|(partition, _)| **partition == running.partition).filter_map(|(_, offset)| Position::from_map(offset));
+        let Phase::Streaming(phase) = &mut running.phase else {
+            return Ok(());
+        };
+        let stored = watermark
+            .offsets
+            .iter()
+            .filter(|(partition, _)| **partition == running.partition)
+            .filter_map(|(_, offset)| Position::from_map(offset));
         // I1: only what is stored is confirmed.
         if let Some(lsn) = stored.filter_map(|p| p.confirmable()).max() {
             phase.streaming.confirm(lsn);
-            running.lag_bytes.set(phase.streaming.server_end.saturating_sub(phase.streaming.confirmed) as i64);
+            running.lag_bytes.set(
+                phase
+                    .streaming
+                    .server_end
+                    .saturating_sub(phase.streaming.confirmed) as i64,
+            );
         }
         Ok(())
     }
@@ -129,7 +186,9 @@ impl SourceTask for PostgresTask {
     }
 
     async fn stop(&mut self) -> Result<(), TaskError> {
-        let Some(running) = self.running.take() else { return Ok(()) };
+        let Some(running) = self.running.take() else {
+            return Ok(());
+        };
         let config = &running.fixed.config;
         if let Phase::Streaming(phase) = running.phase {
             phase.streaming.stop().await;
@@ -152,7 +211,11 @@ impl Running {
             }
             self.retry_at = None;
         }
-        let events = Events::new(&self.fixed.config, self.headers.clone(), out.partition(&self.partition));
+        let events = Events::new(
+            &self.fixed.config,
+            self.headers.clone(),
+            out.partition(&self.partition),
+        );
         let now = self.context.clock.now_nanos();
         let timeout = self.context.poll_timeout;
         let limit = usize::try_from(self.fixed.config.max_batch_size).unwrap_or(2048);
@@ -170,13 +233,24 @@ impl Running {
                 Ok(Poll::Ready)
             }
             Phase::Connecting(connecting) => {
-                let Ok(setup) = tokio::time::timeout(timeout, connecting).await else { return Ok(Poll::Idle) };
+                let Ok(setup) = tokio::time::timeout(timeout, connecting).await else {
+                    return Ok(Poll::Idle);
+                };
                 self.phase = self.connected(setup?);
                 Ok(Poll::Ready)
             }
             Phase::Snapshot(phase) => {
                 let time = EventTime { nanos: now };
-                let step = phase.snapshot.step(&self.fixed, &self.plans, &phase.types, &phase.sql, &events, time, limit, out);
+                let step = phase.snapshot.step(
+                    &self.fixed,
+                    &self.plans,
+                    &phase.types,
+                    &phase.sql,
+                    &events,
+                    time,
+                    limit,
+                    out,
+                );
                 let done = match tokio::time::timeout(timeout, step).await {
                     Ok(step) => step? == Step::Done,
                     Err(_) => false,
@@ -188,50 +262,107 @@ impl Running {
                     }
                     self.snapshot_done();
                 }
-                Ok(if out.is_empty() { Poll::Idle } else { Poll::Ready })
+                Ok(if out.is_empty() {
+                    Poll::Idle
+                } else {
+                    Poll::Ready
+                })
             }
             Phase::StartingStream(starting) => {
-                let Ok(started) = tokio::time::timeout(timeout, starting).await else { return Ok(Poll::Idle) };
+                let Ok(started) = tokio::time::timeout(timeout, starting).await else {
+                    return Ok(Poll::Idle);
+                };
                 let (streaming, sql, types) = started?;
-                self.phase = Phase::Streaming(Box::new(StreamPhase { streaming, sql, types }));
+                self.phase = Phase::Streaming(Box::new(StreamPhase {
+                    streaming,
+                    sql,
+                    types,
+                }));
                 Ok(Poll::Ready)
             }
             Phase::Streaming(phase) => {
-                let StreamPhase { streaming, sql, types } = &mut **phase;
-                let around = Surroundings { fixed: &self.fixed, context: &self.plans, sql, events: &events, now };
-                let stepped = streaming.step(&around, types, &mut self.heartbeat, limit, timeout, out).await?;
+                let StreamPhase {
+                    streaming,
+                    sql,
+                    types,
+                } = &mut **phase;
+                let around = Surroundings {
+                    fixed: &self.fixed,
+                    context: &self.plans,
+                    sql,
+                    events: &events,
+                    now,
+                };
+                let stepped = streaming
+                    .step(&around, types, &mut self.heartbeat, limit, timeout, out)
+                    .await?;
                 if stepped.beat
-                    && let Some(query) = self.fixed.config.heartbeat_query.as_deref().filter(|q| !q.trim().is_empty())
+                    && let Some(query) = self
+                        .fixed
+                        .config
+                        .heartbeat_query
+                        .as_deref()
+                        .filter(|q| !q.trim().is_empty())
                 {
                     sql.run(query, "running heartbeat.action.query").await?;
                 }
                 if streaming.last_commit_us() > 0 && !out.records().is_empty() {
-                    self.lag_millis.set((now / 1_000 - streaming.last_commit_us()) / 1_000);
+                    self.lag_millis
+                        .set((now / 1_000 - streaming.last_commit_us()) / 1_000);
                 }
-                self.lag_bytes.set(streaming.server_end.saturating_sub(streaming.confirmed.max(1)).min(i64::MAX as u64) as i64);
-                Ok(if stepped.busy || !out.is_empty() { Poll::Ready } else { Poll::Idle })
+                self.lag_bytes.set(
+                    streaming
+                        .server_end
+                        .saturating_sub(streaming.confirmed.max(1))
+                        .min(i64::MAX as u64) as i64,
+                );
+                Ok(if stepped.busy || !out.is_empty() {
+                    Poll::Ready
+                } else {
+                    Poll::Idle
+                })
             }
         }
     }
 
     fn connected(&self, setup: Setup) -> Phase {
-        let Setup { sql, types, snapshot, stream } = setup;
+        let Setup {
+            sql,
+            types,
+            snapshot,
+            stream,
+        } = setup;
         match (snapshot, stream) {
-            (Some(plan), stream) => Phase::Snapshot(Box::new(SnapshotPhase { snapshot: Snapshot::new(plan), sql, types, stream })),
+            (Some(plan), stream) => Phase::Snapshot(Box::new(SnapshotPhase {
+                snapshot: Snapshot::new(plan),
+                sql,
+                types,
+                stream,
+            })),
             (None, Some(stream)) => self.start_stream(stream, sql, types, Duration::ZERO),
             (None, None) => Phase::Finished,
         }
     }
 
     fn snapshot_done(&mut self) {
-        let Phase::Snapshot(phase) = std::mem::replace(&mut self.phase, Phase::Finished) else { return };
-        let SnapshotPhase { sql, types, stream, .. } = *phase;
+        let Phase::Snapshot(phase) = std::mem::replace(&mut self.phase, Phase::Finished) else {
+            return;
+        };
+        let SnapshotPhase {
+            sql, types, stream, ..
+        } = *phase;
         if let Some(stream) = stream {
             self.phase = self.start_stream(stream, sql, types, self.fixed.config.streaming_delay);
         }
     }
 
-    fn start_stream(&self, plan: StreamPlan, sql: SqlClient, types: TypeRegistry, delay: Duration) -> Phase {
+    fn start_stream(
+        &self,
+        plan: StreamPlan,
+        sql: SqlClient,
+        types: TypeRegistry,
+        delay: Duration,
+    ) -> Phase {
         let fixed = Arc::clone(&self.fixed);
         Phase::StartingStream(Box::pin(async move {
             tokio::time::sleep(delay).await;
@@ -255,12 +386,23 @@ impl Running {
         self.failures += 1;
         let config = &self.fixed.config;
         if config.errors_max_retries >= 0 && self.failures > config.errors_max_retries {
-            let text = format!("An exception occurred in the change event producer. This connector will be stopped. {} (errors.max.retries={})", error.message, config.errors_max_retries);
+            let text = format!(
+                "An exception occurred in the change event producer. This connector will be stopped. {} (errors.max.retries={})",
+                error.message, config.errors_max_retries
+            );
             return TaskError::fatal(error.code, text);
         }
-        let pause = Duration::from_millis(250).saturating_mul(1 << self.failures.clamp(1, 10)).min(config.restart_wait);
+        let pause = Duration::from_millis(250)
+            .saturating_mul(1 << self.failures.clamp(1, 10))
+            .min(config.restart_wait);
         self.retry_at = Some(tokio::time::Instant::now() + pause);
-        TaskError { message: format!("An exception occurred in the change event producer. This connector will be restarted. {}", error.message), ..error }
+        TaskError {
+            message: format!(
+                "An exception occurred in the change event producer. This connector will be restarted. {}",
+                error.message
+            ),
+            ..error
+        }
     }
 }
 
@@ -272,7 +414,9 @@ pub(crate) fn partition(prefix: &str) -> OffsetMap {
 /// `connector_and_driver` without heartbeats would store nothing on a quiet database: Debezium then beats every ten minutes.
 fn heartbeat_interval(config: &PostgresConfig) -> i64 {
     if config.heartbeat_interval_ms == 0 && config.flush_mode() == FlushMode::ConnectorAndDriver {
-        tracing::warn!("lsn.flush.mode=connector_and_driver needs heartbeats: heartbeat.interval.ms is taken as 600000");
+        tracing::warn!(
+            "lsn.flush.mode=connector_and_driver needs heartbeats: heartbeat.interval.ms is taken as 600000"
+        );
         return 600_000;
     }
     config.heartbeat_interval_ms

@@ -8,7 +8,10 @@ pub(crate) fn registry() -> PluginRegistry {
     let mut plugins = PluginRegistry::new();
     plugins.source(PostgresPlugin);
     plugins.sink(millrace_jdbc::JdbcSinkPlugin);
-    for transform in millrace_transforms::transforms().into_iter().chain(millrace_cdc::transforms::transforms()) {
+    for transform in millrace_transforms::transforms()
+        .into_iter()
+        .chain(millrace_cdc::transforms::transforms())
+    {
         plugins.transform(transform);
     }
     for predicate in millrace_transforms::predicates() {

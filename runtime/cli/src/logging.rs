@@ -19,13 +19,25 @@ pub(crate) struct Levels {
 
 /// Starts logging at `level`, unless `RUST_LOG` says otherwise. `MILLRACE_LOG_FORMAT=json` writes one JSON object per line.
 pub(crate) fn start(level: &str) -> Levels {
-    let initial = std::env::var("RUST_LOG").ok().filter(|l| !l.trim().is_empty()).unwrap_or_else(|| level.to_owned());
+    let initial = std::env::var("RUST_LOG")
+        .ok()
+        .filter(|l| !l.trim().is_empty())
+        .unwrap_or_else(|| level.to_owned());
     let filter = EnvFilter::try_new(&initial).unwrap_or_else(|_| EnvFilter::new(level));
     let (filter, handle) = reload::Layer::new(filter);
     let json = std::env::var("MILLRACE_LOG_FORMAT").is_ok_and(|f| f == "json");
-    let lines = tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
-    let lines = if json { lines.json().boxed() } else { lines.boxed() };
-    tracing_subscriber::registry().with(filter).with(lines).init();
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    let lines = if json {
+        lines.json().boxed()
+    } else {
+        lines.boxed()
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .init();
     Levels { handle, initial }
 }
 
@@ -44,9 +56,21 @@ impl fmt::Debug for Loggers {
 impl Loggers {
     pub(crate) fn new(levels: Levels) -> Self {
         // Only a plain level can be shown as the root's; directives of RUST_LOG for single targets stay in force until the root is set.
-        let root = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "OFF"].into_iter().find(|l| levels.initial.eq_ignore_ascii_case(l)).unwrap_or("INFO");
-        let set = BTreeMap::from([("root".to_owned(), LoggerLevel { level: root.to_owned(), last_modified: None })]);
-        Self { levels, set: Mutex::new(set) }
+        let root = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "OFF"]
+            .into_iter()
+            .find(|l| levels.initial.eq_ignore_ascii_case(l))
+            .unwrap_or("INFO");
+        let set = BTreeMap::from([(
+            "root".to_owned(),
+            LoggerLevel {
+                level: root.to_owned(),
+                last_modified: None,
+            },
+        )]);
+        Self {
+            levels,
+            set: Mutex::new(set),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, LoggerLevel>> {
@@ -56,24 +80,49 @@ impl Loggers {
 
 impl LoggerControl for Loggers {
     fn list(&self) -> indexmap::IndexMap<String, LoggerLevel> {
-        self.lock().iter().map(|(name, level)| (name.clone(), level.clone())).collect()
+        self.lock()
+            .iter()
+            .map(|(name, level)| (name.clone(), level.clone()))
+            .collect()
     }
 
     fn get(&self, name: &str) -> Option<LoggerLevel> {
-        let name = if name.eq_ignore_ascii_case("root") { "root" } else { name };
+        let name = if name.eq_ignore_ascii_case("root") {
+            "root"
+        } else {
+            name
+        };
         self.lock().get(name).cloned()
     }
 
     fn set(&self, name: &str, level: &str) -> Vec<String> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as i64);
-        let name = if name.eq_ignore_ascii_case("root") { "root" } else { name };
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |t| t.as_millis() as i64);
+        let name = if name.eq_ignore_ascii_case("root") {
+            "root"
+        } else {
+            name
+        };
         let mut set = self.lock();
-        set.entry(name.to_owned()).or_insert_with(|| LoggerLevel { level: String::new(), last_modified: None });
-        let below = |logger: &str| name == "root" || logger == name || logger.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', ':']));
+        set.entry(name.to_owned()).or_insert_with(|| LoggerLevel {
+            level: String::new(),
+            last_modified: None,
+        });
+        let below = |logger: &str| {
+            name == "root"
+                || logger == name
+                || logger
+                    .strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with(['.', ':']))
+        };
         let mut changed = Vec::new();
         for (logger, entry) in set.iter_mut().filter(|(logger, _)| below(logger)) {
             if entry.level != level {
-                *entry = LoggerLevel { level: level.to_owned(), last_modified: Some(now) };
+                *entry = LoggerLevel {
+                    level: level.to_owned(),
+                    last_modified: Some(now),
+                };
                 changed.push(logger.clone());
             }
         }
@@ -81,7 +130,11 @@ impl LoggerControl for Loggers {
             .iter()
             .map(|(logger, entry)| {
                 let level = directive(&entry.level);
-                if logger == "root" { level.to_owned() } else { format!("{logger}={level}") }
+                if logger == "root" {
+                    level.to_owned()
+                } else {
+                    format!("{logger}={level}")
+                }
             })
             .collect();
         match EnvFilter::try_new(directives.join(",")) {

@@ -16,7 +16,12 @@ use clap::{Parser, Subcommand};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Debug, Parser)]
-#[command(name = "millrace", version, about = "Kafka Connect, Debezium and a schema registry in one binary", arg_required_else_help = true)]
+#[command(
+    name = "millrace",
+    version,
+    about = "Kafka Connect, Debezium and a schema registry in one binary",
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -40,7 +45,10 @@ const ALLOCATOR_SETTINGS: [(&str, &str); 1] = [("MIMALLOC_ALLOW_THP", "0")];
 
 /// Starts this program over, in the same process, with the allocator's settings in the environment; comes back only when they are there, or cannot be put there.
 fn settle_allocator() {
-    if ALLOCATOR_SETTINGS.iter().all(|(name, _)| std::env::var_os(name).is_some()) {
+    if ALLOCATOR_SETTINGS
+        .iter()
+        .all(|(name, _)| std::env::var_os(name).is_some())
+    {
         return;
     }
     if let Ok(program) = std::env::current_exe() {
@@ -49,7 +57,9 @@ fn settle_allocator() {
         if let Some(name) = arguments.next() {
             command.arg0(name);
         }
-        let missing = ALLOCATOR_SETTINGS.into_iter().filter(|(name, _)| std::env::var_os(name).is_none());
+        let missing = ALLOCATOR_SETTINGS
+            .into_iter()
+            .filter(|(name, _)| std::env::var_os(name).is_none());
         let error = command.args(arguments).envs(missing).exec();
         eprintln!("millrace: goes on with the allocator's defaults: {error}");
     }
@@ -60,7 +70,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // Two providers are in the tree's reach only by mistake; this one is meant.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("millrace: cannot start the runtime: {error}");
@@ -71,11 +84,19 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Standalone { worker, connectors } => {
                 let loggers = logging::start("info");
-                standalone::run(&worker, &connectors, loggers).await.map(|()| ExitCode::SUCCESS)
+                standalone::run(&worker, &connectors, loggers)
+                    .await
+                    .map(|()| ExitCode::SUCCESS)
             }
             Command::Demo(args) => {
                 let _loggers = logging::start("warn");
-                demo::run(args).await.map(|equal| if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+                demo::run(args).await.map(|equal| {
+                    if equal {
+                        ExitCode::SUCCESS
+                    } else {
+                        ExitCode::FAILURE
+                    }
+                })
             }
         }
     });

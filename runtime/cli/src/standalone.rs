@@ -21,21 +21,33 @@ use crate::builtin;
 use crate::logging::{Levels, Loggers};
 
 /// Runs the worker; returns after an orderly stop.
-pub(crate) async fn run(worker: &Path, connectors: &[std::path::PathBuf], levels: Levels) -> Result<()> {
+pub(crate) async fn run(
+    worker: &Path,
+    connectors: &[std::path::PathBuf],
+    levels: Levels,
+) -> Result<()> {
     // First, so that a signal during a slow start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let props = read_properties(worker)?;
-    let connectors = connectors.iter().map(|path| read_connector(path)).collect::<Result<Vec<_>>>()?;
-    let config = WorkerConfig::parse(props.clone()).map_err(|e| anyhow::anyhow!("{}:\n{e}", worker.display()))?;
+    let connectors = connectors
+        .iter()
+        .map(|path| read_connector(path))
+        .collect::<Result<Vec<_>>>()?;
+    let config = WorkerConfig::parse(props.clone())
+        .map_err(|e| anyhow::anyhow!("{}:\n{e}", worker.display()))?;
     let server = BoundServer::bind(RestOptions::from_properties(&props)?).await?;
-    let log = open_log(&props).await.with_context(|| format!("opening the log of {}", worker.display()))?;
+    let log = open_log(&props)
+        .await
+        .with_context(|| format!("opening the log of {}", worker.display()))?;
     let options = WorkerOptions {
         config,
         log: Arc::clone(&log),
         plugins: builtin::registry(),
         worker_id: server.worker_id().to_owned(),
-        commit: option_env!("MILLRACE_COMMIT").unwrap_or("unknown").to_owned(),
+        commit: option_env!("MILLRACE_COMMIT")
+            .unwrap_or("unknown")
+            .to_owned(),
         loggers: Some(Arc::new(Loggers::new(levels))),
     };
     let started = tokio::select! {
@@ -45,7 +57,11 @@ pub(crate) async fn run(worker: &Path, connectors: &[std::path::PathBuf], levels
     };
     let herder = started.herder();
     let server = server.serve(Arc::clone(&herder));
-    tracing::info!(url = server.advertised_url(), log = log.kind(), "the worker answers");
+    tracing::info!(
+        url = server.advertised_url(),
+        log = log.kind(),
+        "the worker answers"
+    );
     for (name, config) in connectors {
         submit(&*herder, &name, config).await?;
     }
@@ -61,32 +77,46 @@ pub(crate) async fn run(worker: &Path, connectors: &[std::path::PathBuf], levels
 }
 
 fn read_properties(path: &Path) -> Result<Props> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     properties::parse(&text).with_context(|| format!("{} is not a properties file", path.display()))
 }
 
 /// Kafka when `bootstrap.servers` is given, the embedded log when `log.dir` is; `millrace.log=null` counts and drops, for measurements.
 async fn open_log(props: &Props) -> Result<Arc<dyn Log>> {
-    let pairs: Vec<(String, String)> = props.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+    let pairs: Vec<(String, String)> = props
+        .iter()
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect();
     match props.get("millrace.log").map(str::trim) {
         None => {}
         Some("null") => {
             tracing::warn!("millrace.log=null: every record is counted and dropped");
             return Ok(NullLog::new(SourceDiscipline::AckedPrefix));
         }
-        Some(other) => bail!("millrace.log is '{other}': the only value is 'null' (counts and drops, for measurements); for a log give bootstrap.servers or log.dir"),
+        Some(other) => bail!(
+            "millrace.log is '{other}': the only value is 'null' (counts and drops, for measurements); for a log give bootstrap.servers or log.dir"
+        ),
     }
     match (props.get("bootstrap.servers"), props.get("log.dir")) {
-        (Some(_), Some(_)) => bail!("bootstrap.servers and log.dir are both given: remove one; the first means Kafka, the second a log in a directory of this machine"),
+        (Some(_), Some(_)) => bail!(
+            "bootstrap.servers and log.dir are both given: remove one; the first means Kafka, the second a log in a directory of this machine"
+        ),
         (Some(_), None) => Ok(KafkaLog::connect(KafkaOptions { properties: pairs }).await?),
-        (None, Some(_)) => Ok(tokio::task::spawn_blocking(move || EmbeddedLog::open(EmbeddedOptions::from_properties(&pairs)?)).await??),
-        (None, None) => bail!("neither bootstrap.servers (Kafka) nor log.dir (a log in a directory of this machine) is given"),
+        (None, Some(_)) => Ok(tokio::task::spawn_blocking(move || {
+            EmbeddedLog::open(EmbeddedOptions::from_properties(&pairs)?)
+        })
+        .await??),
+        (None, None) => bail!(
+            "neither bootstrap.servers (Kafka) nor log.dir (a log in a directory of this machine) is given"
+        ),
     }
 }
 
 /// A connector file: JSON in the form of POST /connectors, a flat JSON object, or properties.
 fn read_connector(path: &Path) -> Result<(String, RawProps)> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     let config: RawProps = match serde_json::from_str::<Value>(&text) {
         Ok(Value::Object(mut object)) => {
             let inner = match object.remove("config") {
@@ -102,14 +132,18 @@ fn read_connector(path: &Path) -> Result<(String, RawProps)> {
                 let text = match value {
                     Value::Null => None,
                     Value::String(text) => Some(text),
-                    Value::Object(_) | Value::Array(_) => bail!("{}: the value of '{key}' must be a string", path.display()),
+                    Value::Object(_) | Value::Array(_) => {
+                        bail!("{}: the value of '{key}' must be a string", path.display())
+                    }
                     other => Some(other.to_string()),
                 };
                 config.insert(key, text);
             }
             config
         }
-        _ => properties::parse(&text).with_context(|| format!("{} is neither JSON nor a properties file", path.display()))?.to_raw(),
+        _ => properties::parse(&text)
+            .with_context(|| format!("{} is neither JSON nor a properties file", path.display()))?
+            .to_raw(),
     };
     match config.get("name").cloned().flatten() {
         Some(name) => Ok((name, config)),
@@ -122,7 +156,10 @@ async fn submit(herder: &dyn Herder, name: &str, config: RawProps) -> Result<()>
     let result = if herder.connectors().iter().any(|c| c == name) {
         herder.put_config(name, config).await.map(|_| ())
     } else {
-        herder.create_connector(name, config, TargetState::Started).await.map(|_| ())
+        herder
+            .create_connector(name, config, TargetState::Started)
+            .await
+            .map(|_| ())
     };
     result.map_err(|e| anyhow::anyhow!("connector '{name}': {}", e.message))
 }

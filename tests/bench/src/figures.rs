@@ -20,8 +20,19 @@ struct Figure {
 pub(crate) struct Figures(Vec<Figure>);
 
 impl Figures {
-    pub(crate) fn add(&mut self, what: impl Into<String>, value: f64, unit: &'static str, must: Must) {
-        let figure = Figure { what: what.into(), value, unit, must };
+    pub(crate) fn add(
+        &mut self,
+        what: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+        must: Must,
+    ) {
+        let figure = Figure {
+            what: what.into(),
+            value,
+            unit,
+            must,
+        };
         println!("  {}", line(&figure));
         self.0.push(figure);
     }
@@ -40,5 +51,11 @@ fn line(f: &Figure) -> String {
         Must::AtMost(limit) => (f.value <= limit, format!("≤ {limit}")),
     };
     let digits = if f.value.abs() >= 100.0 { 0 } else { 2 };
-    format!("{:<72} {:>9.digits$} {:<5} {must:<9} {}", f.what, f.value, f.unit, if reached { "reached" } else { "MISSED" })
+    format!(
+        "{:<72} {:>9.digits$} {:<5} {must:<9} {}",
+        f.what,
+        f.value,
+        f.unit,
+        if reached { "reached" } else { "MISSED" }
+    )
 }

@@ -44,10 +44,23 @@ async fn main() -> Result<()> {
     }
     let needs_table = ["drain", "kafka", "snapshot"].iter().any(|p| wanted(p));
     let needs_kafka = ["kafka", "snapshot", "sink"].iter().any(|p| wanted(p));
-    let kafka = if needs_kafka { Some(Kafka::start(KafkaOptions { jvm: Jvm::Production, ..KafkaOptions::default() }).await?) } else { None };
+    let kafka = if needs_kafka {
+        Some(
+            Kafka::start(KafkaOptions {
+                jvm: Jvm::Production,
+                ..KafkaOptions::default()
+            })
+            .await?,
+        )
+    } else {
+        None
+    };
     if needs_table {
         let postgres = Postgres::start().await?;
-        println!("filling a table with {} rows in transactions of 1,000, behind three slots", args.rows);
+        println!(
+            "filling a table with {} rows in transactions of 1,000, behind three slots",
+            args.rows
+        );
         let table = BenchTable::fill(&postgres, args.rows).await?;
         if wanted("drain") || wanted("kafka") {
             let floor = drain::pg_recvlogical(&postgres, &table).await?;

@@ -40,24 +40,65 @@ pub(crate) async fn measure(kafka: &Kafka, rows: u64, figures: &mut Figures) -> 
             }),
         )
         .await?;
-    wait_counter(&worker, "kafka_connect_sink_task_sink_record_send_total", "sink", rows, Duration::from_secs(300)).await?;
+    wait_counter(
+        &worker,
+        "kafka_connect_sink_task_sink_record_send_total",
+        "sink",
+        rows,
+        Duration::from_secs(300),
+    )
+    .await?;
     let wall = started.elapsed().as_secs_f64();
     let cpu = worker.cpu_seconds()? - before;
     let server = (postgres.usage()? - server).cpu_seconds;
-    let found: i64 = database.connect().await?.query_one(&format!("SELECT count(*) FROM {TOPIC}"), &[]).await?.get(0);
+    let found: i64 = database
+        .connect()
+        .await?
+        .query_one(&format!("SELECT count(*) FROM {TOPIC}"), &[])
+        .await?
+        .get(0);
     if found as u64 != rows {
         bail!("{found} rows in the table, not {rows}");
     }
-    println!("sink: {wall:.2} s ({:.0} rows/s), worker {cpu:.2} CPU s, PostgreSQL {server:.2} CPU s, peak RSS {:.0} MB", rows as f64 / wall, worker.peak_rss()? as f64 / 1e6);
-    figures.add("topic → PostgreSQL upsert", rows as f64 / wall, "row/s", Must::AtLeast(40_000.0));
-    figures.add("worker CPU per upserted row (fetch, JSON with schema, SQL)", cpu * 1e6 / rows as f64, "µs", Must::AtMost(5.0));
+    println!(
+        "sink: {wall:.2} s ({:.0} rows/s), worker {cpu:.2} CPU s, PostgreSQL {server:.2} CPU s, peak RSS {:.0} MB",
+        rows as f64 / wall,
+        worker.peak_rss()? as f64 / 1e6
+    );
+    figures.add(
+        "topic → PostgreSQL upsert",
+        rows as f64 / wall,
+        "row/s",
+        Must::AtLeast(40_000.0),
+    );
+    figures.add(
+        "worker CPU per upserted row (fetch, JSON with schema, SQL)",
+        cpu * 1e6 / rows as f64,
+        "µs",
+        Must::AtMost(5.0),
+    );
     Ok(())
 }
 
 async fn fill(kafka: &Kafka, rows: u64) -> Result<()> {
-    let log = KafkaLog::connect(KafkaOptions { properties: vec![("bootstrap.servers".to_owned(), kafka.bootstrap())] }).await?;
-    log.admin().create_topic(&NewTopic { name: TOPIC.to_owned(), partitions: 1, replication_factor: 1, settings: Vec::new() }).await?;
-    let mut producer = log.producer(ProducerOptions { client_id: "bench".to_owned(), settings: Vec::new() }).await?;
+    let log = KafkaLog::connect(KafkaOptions {
+        properties: vec![("bootstrap.servers".to_owned(), kafka.bootstrap())],
+    })
+    .await?;
+    log.admin()
+        .create_topic(&NewTopic {
+            name: TOPIC.to_owned(),
+            partitions: 1,
+            replication_factor: 1,
+            settings: Vec::new(),
+        })
+        .await?;
+    let mut producer = log
+        .producer(ProducerOptions {
+            client_id: "bench".to_owned(),
+            settings: Vec::new(),
+        })
+        .await?;
     let mut batch = RecordBatch::new();
     let topic = batch.topic(TOPIC);
     let mut deliveries = Vec::new();
@@ -66,7 +107,11 @@ async fn fill(kafka: &Kafka, rows: u64) -> Result<()> {
         batch.clear();
         for i in next..(next + 2_000).min(rows) {
             let key = format!(r#"{{"schema":{KEY_SCHEMA},"payload":{{"id":{i}}}}}"#);
-            let note = format!("{:0>32}{}", i.wrapping_mul(0x9e37_79b9_7f4a_7c15), "abcdefghij".repeat(11));
+            let note = format!(
+                "{:0>32}{}",
+                i.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+                "abcdefghij".repeat(11)
+            );
             let value = format!(
                 r#"{{"schema":{VALUE_SCHEMA},"payload":{{"id":{i},"customer":{},"amount":{},"placed":{},"note":"{note}"}}}}"#,
                 i % 10_007,

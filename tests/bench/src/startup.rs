@@ -18,6 +18,11 @@ pub(crate) async fn measure(figures: &mut Figures) -> Result<()> {
         drop(worker);
     }
     // `Worker::start` looks every 20 ms, so this is an upper bound.
-    figures.add("start → REST answers (embedded log, best of five)", best.as_secs_f64(), "s", Must::AtMost(0.3));
+    figures.add(
+        "start → REST answers (embedded log, best of five)",
+        best.as_secs_f64(),
+        "s",
+        Must::AtMost(0.3),
+    );
     Ok(())
 }

@@ -41,8 +41,15 @@ impl BenchTable {
         }
         client.batch_execute("VACUUM ANALYZE bench").await?;
         client.batch_execute("CHECKPOINT").await?;
-        let end_lsn: String = client.query_one("SELECT pg_current_wal_lsn()::text", &[]).await?.get(0);
-        Ok(Self { database, rows, end_lsn })
+        let end_lsn: String = client
+            .query_one("SELECT pg_current_wal_lsn()::text", &[])
+            .await?
+            .get(0);
+        Ok(Self {
+            database,
+            rows,
+            end_lsn,
+        })
     }
 
     /// A source connector on this table.

@@ -27,12 +27,17 @@ pub struct Event {
 impl Event {
     /// `c`, `u`, `d`, `r`, `t`; empty for a tombstone.
     pub fn op(&self) -> &str {
-        self.value.as_ref().and_then(|value| value["op"].as_str()).unwrap_or_default()
+        self.value
+            .as_ref()
+            .and_then(|value| value["op"].as_str())
+            .unwrap_or_default()
     }
 
     /// The row after the change; `Null` after a delete.
     pub fn after(&self) -> &Value {
-        self.value.as_ref().map_or(&Value::Null, |value| &value["after"])
+        self.value
+            .as_ref()
+            .map_or(&Value::Null, |value| &value["after"])
     }
 
     /// A member of `source` that is a number.
@@ -42,7 +47,9 @@ impl Event {
 
     /// Which start of the task wrote it.
     pub fn run(&self) -> &str {
-        self.headers.get("__debezium.context.runId").map_or("", String::as_str)
+        self.headers
+            .get("__debezium.context.runId")
+            .map_or("", String::as_str)
     }
 }
 
@@ -78,12 +85,32 @@ impl Capture {
         let admin = log.admin();
         let mut partitions = Vec::new();
         for topic in topics {
-            let found = wait_until(PATIENCE, &format!("topic {topic} exists"), async || Ok(admin.describe_topic(topic).await?)).await?;
-            partitions.extend((0..found.partitions).map(|partition| TopicPartition::new(topic.as_str(), partition)));
+            let found = wait_until(PATIENCE, &format!("topic {topic} exists"), async || {
+                Ok(admin.describe_topic(topic).await?)
+            })
+            .await?;
+            partitions.extend(
+                (0..found.partitions)
+                    .map(|partition| TopicPartition::new(topic.as_str(), partition)),
+            );
         }
-        let from = partitions.iter().map(|partition| (partition.clone(), -2)).collect();
-        let reader = log.reader(ReaderOptions { client_id: "millrace-e2e".to_owned(), from, settings: Vec::new() }).await?;
-        Ok(Capture { log, reader, partitions, events: Vec::new() })
+        let from = partitions
+            .iter()
+            .map(|partition| (partition.clone(), -2))
+            .collect();
+        let reader = log
+            .reader(ReaderOptions {
+                client_id: "millrace-e2e".to_owned(),
+                from,
+                settings: Vec::new(),
+            })
+            .await?;
+        Ok(Capture {
+            log,
+            reader,
+            partitions,
+            events: Vec::new(),
+        })
     }
 
     /// Reads up to what is the end now.
@@ -92,13 +119,27 @@ impl Capture {
     /// When that takes longer than [`PATIENCE`], an offset goes back, or a record is not what a JSON converter writes.
     pub async fn catch_up(&mut self) -> Result<()> {
         let ends = self.log.admin().offsets(&self.partitions).await?;
-        let goal: Vec<(TopicPartition, i64)> = self.partitions.iter().cloned().zip(ends.into_iter().map(|(_, end)| end)).collect();
+        let goal: Vec<(TopicPartition, i64)> = self
+            .partitions
+            .iter()
+            .cloned()
+            .zip(ends.into_iter().map(|(_, end)| end))
+            .collect();
         let deadline = std::time::Instant::now() + PATIENCE;
         loop {
             let positions = self.reader.positions();
-            let behind = goal.iter().find(|(partition, end)| positions.iter().any(|(p, at)| p == partition && at < end && *end > 0));
-            let Some((partition, end)) = behind else { return Ok(()) };
-            ensure!(std::time::Instant::now() < deadline, "{partition} was not read up to {end}: {positions:?}");
+            let behind = goal.iter().find(|(partition, end)| {
+                positions
+                    .iter()
+                    .any(|(p, at)| p == partition && at < end && *end > 0)
+            });
+            let Some((partition, end)) = behind else {
+                return Ok(());
+            };
+            ensure!(
+                std::time::Instant::now() < deadline,
+                "{partition} was not read up to {end}: {positions:?}"
+            );
             self.next().await?;
         }
     }
@@ -107,14 +148,23 @@ impl Capture {
         let batch = self.reader.next(Duration::from_millis(200)).await?;
         for record in &batch.records {
             let at = batch.topic_partition(record);
-            let text = |range: Option<&std::ops::Range<u32>>| range.map(|range| String::from_utf8_lossy(batch.slice(range)).into_owned());
+            let text = |range: Option<&std::ops::Range<u32>>| {
+                range.map(|range| String::from_utf8_lossy(batch.slice(range)).into_owned())
+            };
             self.events.push(Event {
                 topic: Arc::clone(&at.topic),
                 partition: at.partition,
                 offset: record.offset,
-                key: batch.key(record).map(payload).transpose()?.unwrap_or_default(),
+                key: batch
+                    .key(record)
+                    .map(payload)
+                    .transpose()?
+                    .unwrap_or_default(),
                 value: batch.value(record).map(payload).transpose()?,
-                headers: batch.headers(record).filter_map(|(name, value)| Some((name.to_string(), text(value)?))).collect(),
+                headers: batch
+                    .headers(record)
+                    .filter_map(|(name, value)| Some((name.to_string(), text(value)?)))
+                    .collect(),
             });
         }
         Ok(())
@@ -127,7 +177,11 @@ impl Capture {
     pub async fn read_until(&mut self, what: &str, holds: impl Fn(&[Event]) -> bool) -> Result<()> {
         let deadline = std::time::Instant::now() + PATIENCE;
         while !holds(&self.events) {
-            ensure!(std::time::Instant::now() < deadline, "not within {PATIENCE:?}: {what}; {} records were read", self.events.len());
+            ensure!(
+                std::time::Instant::now() < deadline,
+                "not within {PATIENCE:?}: {what}; {} records were read",
+                self.events.len()
+            );
             self.next().await?;
         }
         Ok(())
@@ -135,6 +189,8 @@ impl Capture {
 
     /// Events of one topic, in order.
     pub fn of<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a Event> {
-        self.events.iter().filter(move |event| *event.topic == *topic)
+        self.events
+            .iter()
+            .filter(move |event| *event.topic == *topic)
     }
 }

@@ -59,7 +59,14 @@ impl Ground {
             LogKind::Kafka => Some(Kafka::shared().await?.bootstrap()),
         };
         let dir = tempfile::Builder::new().prefix("millrace-e2e-").tempdir()?;
-        Ok(Ground { kind, id: unique(name), database, sql, bootstrap, dir })
+        Ok(Ground {
+            kind,
+            id: unique(name),
+            database,
+            sql,
+            bootstrap,
+            dir,
+        })
     }
 
     pub fn kind(&self) -> LogKind {
@@ -75,7 +82,12 @@ impl Ground {
         };
         let storage = ["config", "offset", "status"]
             .into_iter()
-            .fold(options, |options, what| options.set(&format!("{what}.storage.topic"), &format!("{}-{what}s", self.id)));
+            .fold(options, |options, what| {
+                options.set(
+                    &format!("{what}.storage.topic"),
+                    &format!("{}-{what}s", self.id),
+                )
+            });
         storage
             .set("group.id", &self.id)
             .set("offset.storage.partitions", "1")
@@ -109,7 +121,10 @@ impl Ground {
         Ok(match &self.bootstrap {
             None => EmbeddedLog::open_read_only(self.dir.path().join("log"))?,
             Some(bootstrap) => {
-                KafkaLog::connect(KafkaOptions { properties: vec![("bootstrap.servers".to_owned(), bootstrap.clone())] }).await?
+                KafkaLog::connect(KafkaOptions {
+                    properties: vec![("bootstrap.servers".to_owned(), bootstrap.clone())],
+                })
+                .await?
             }
         })
     }
@@ -171,9 +186,11 @@ impl Ground {
             "transforms.unwrap.delete.tombstone.handling.mode": "tombstone",
         });
         if self.kind == LogKind::Kafka {
-            // Topics that come later are found soon; and a member that was killed is replaced at once instead of after its session.
+            // Topics that come later are found soon.
             config["consumer.override.metadata.max.age.ms"] = json!("500");
-            config["consumer.override.group.instance.id"] = json!("only");
+            // A member that was killed is missed soon.
+            config["consumer.override.session.timeout.ms"] = json!("2000");
+            config["consumer.override.heartbeat.interval.ms"] = json!("400");
             // By default a sink's group has the connector's name: the tests share the broker, and names.
             config["consumer.override.group.id"] = json!(format!("connect-{}", self.id));
         }
@@ -186,7 +203,10 @@ impl Ground {
     /// When it is refused or does not run within a minute.
     pub async fn create(&self, worker: &Worker, name: &str, config: &Value) -> Result<()> {
         worker.rest().create_connector(name, config).await?;
-        worker.rest().wait_connector_state(name, "RUNNING", 1).await?;
+        worker
+            .rest()
+            .wait_connector_state(name, "RUNNING", 1)
+            .await?;
         Ok(())
     }
 
@@ -195,10 +215,20 @@ impl Ground {
     /// # Errors
     /// When it does not within [`PATIENCE`].
     pub async fn wait_streaming(&self) -> Result<()> {
-        wait_until(PATIENCE, &format!("slot {} is active", self.id), async || {
-            let row = self.sql.query_opt("SELECT 1 FROM pg_replication_slots WHERE slot_name = $1 AND active", &[&self.id]).await?;
-            Ok(row.map(|_| ()))
-        })
+        wait_until(
+            PATIENCE,
+            &format!("slot {} is active", self.id),
+            async || {
+                let row = self
+                    .sql
+                    .query_opt(
+                        "SELECT 1 FROM pg_replication_slots WHERE slot_name = $1 AND active",
+                        &[&self.id],
+                    )
+                    .await?;
+                Ok(row.map(|_| ()))
+            },
+        )
         .await
     }
 
@@ -207,8 +237,15 @@ impl Ground {
     /// # Errors
     /// When the worker does not answer.
     pub async fn offset(&self, worker: &Worker, name: &str) -> Result<Option<Value>> {
-        let body = worker.rest().get(&format!("/connectors/{name}/offsets")).await?.success()?;
-        Ok(body["offsets"].get(0).map(|entry| entry["offset"].clone()).filter(|offset| !offset.is_null()))
+        let body = worker
+            .rest()
+            .get(&format!("/connectors/{name}/offsets"))
+            .await?
+            .success()?;
+        Ok(body["offsets"]
+            .get(0)
+            .map(|entry| entry["offset"].clone())
+            .filter(|offset| !offset.is_null()))
     }
 }
 
@@ -234,8 +271,14 @@ impl Drop for ShownWorker {
     fn drop(&mut self) {
         let log = without_escapes(&self.0.log().unwrap_or_default());
         // Without the line for each request.
-        let lines: Vec<&str> = log.lines().filter(|line| !line.contains("RestServer: ")).collect();
-        eprintln!("the end of the worker's log:\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
+        let lines: Vec<&str> = log
+            .lines()
+            .filter(|line| !line.contains("RestServer: "))
+            .collect();
+        eprintln!(
+            "the end of the worker's log:\n{}",
+            lines[lines.len().saturating_sub(60)..].join("\n")
+        );
     }
 }
 
@@ -256,5 +299,7 @@ pub fn changed(config: &Value, changes: &[(&str, &str)]) -> Value {
 pub fn without_escapes(log: &str) -> String {
     let mut parts = log.split("\x1b[");
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + part.split_once('m').map_or(part, |(_, rest)| rest))
+    parts.fold(first, |text, part| {
+        text + part.split_once('m').map_or(part, |(_, rest)| rest)
+    })
 }

@@ -18,13 +18,20 @@ pub fn replay<'a>(events: impl Iterator<Item = &'a Event>, columns: &[&str]) -> 
     for event in events {
         let key = key_text(&event.key);
         match event.op() {
-            "" => ensure!(!rows.contains_key(&key), "a tombstone for {key} at {}, but the row lives", event.offset),
+            "" => ensure!(
+                !rows.contains_key(&key),
+                "a tombstone for {key} at {}, but the row lives",
+                event.offset
+            ),
             "d" => drop(rows.remove(&key)),
             "t" => rows.clear(),
             _ => {
                 let after = event.after();
                 ensure!(after.is_object(), "no row in {event:?}");
-                drop(rows.insert(key, columns.iter().map(|column| cell(&after[*column])).collect()));
+                drop(rows.insert(
+                    key,
+                    columns.iter().map(|column| cell(&after[*column])).collect(),
+                ));
             }
         }
     }
@@ -36,15 +43,28 @@ pub fn replay<'a>(events: impl Iterator<Item = &'a Event>, columns: &[&str]) -> 
 /// # Errors
 /// When the server refuses.
 pub async fn table_rows(sql: &Client, table: &str, key: &[&str], columns: &[&str]) -> Result<Rows> {
-    let exists: bool = sql.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await?.get(0);
+    let exists: bool = sql
+        .query_one("SELECT to_regclass($1) IS NOT NULL", &[&table])
+        .await?
+        .get(0);
     if !exists {
         return Ok(Rows::new());
     }
-    let list: Vec<String> = key.iter().chain(columns).map(|column| format!("\"{column}\"::text")).collect();
-    let found = sql.query(&format!("SELECT {} FROM {table}", list.join(", ")), &[]).await?;
+    let list: Vec<String> = key
+        .iter()
+        .chain(columns)
+        .map(|column| format!("\"{column}\"::text"))
+        .collect();
+    let found = sql
+        .query(&format!("SELECT {} FROM {table}", list.join(", ")), &[])
+        .await?;
     let rows = found.iter().map(|row| {
         let text = |at: usize| row.get::<_, Option<String>>(at);
-        let name: Vec<String> = key.iter().enumerate().map(|(at, column)| format!("{column}={}", text(at).unwrap_or_default())).collect();
+        let name: Vec<String> = key
+            .iter()
+            .enumerate()
+            .map(|(at, column)| format!("{column}={}", text(at).unwrap_or_default()))
+            .collect();
         (name.join(","), (key.len()..list.len()).map(text).collect())
     });
     Ok(rows.collect())
@@ -52,7 +72,11 @@ pub async fn table_rows(sql: &Client, table: &str, key: &[&str], columns: &[&str
 
 /// `id=1,line=2`
 pub(crate) fn key_text(key: &Value) -> String {
-    let parts = key.as_object().into_iter().flatten().map(|(name, value)| format!("{name}={}", cell(value).unwrap_or_default()));
+    let parts = key
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| format!("{name}={}", cell(value).unwrap_or_default()));
     parts.collect::<Vec<_>>().join(",")
 }
 

@@ -47,8 +47,8 @@ impl KafkaOptions {
 
 /// A real Apache Kafka 4.3.1: one process, broker and KRaft controller, on 127.0.0.1. Gone with its data when dropped.
 ///
-/// Replication factor 1, 5 partitions for the offsets and the transaction topic, no initial rebalance delay; the rest are Kafka's defaults
-/// (so topics are created automatically, with 1 partition).
+/// Replication factor 1, 5 partitions for the offsets and the transaction topic, no initial rebalance delay, sessions of group
+/// members from 0.5 s; the rest are Kafka's defaults (so topics are created automatically, with 1 partition).
 #[derive(Debug)]
 pub struct Kafka {
     process: Mutex<Guarded>,
@@ -233,6 +233,7 @@ fn properties(port: u16, controller: u16, data: &Path, settings: &[(String, Stri
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
          log.dirs={}\n\
          group.initial.rebalance.delay.ms=0\n\
+         group.min.session.timeout.ms=500\n\
          log.cleaner.dedupe.buffer.size=8388608\n\
          offsets.topic.num.partitions=5\n\
          offsets.topic.replication.factor=1\n\

@@ -29,7 +29,11 @@ pub(super) fn array(text: &str, element: &Convert) -> Result<Value, ConvertError
 
 /// What is between the outer braces; bounds in front (`[0:1]={…}`) are ignored.
 fn body(text: &str) -> Option<&str> {
-    let text = if text.starts_with('[') { text.split_once('=')?.1 } else { text };
+    let text = if text.starts_with('[') {
+        text.split_once('=')?.1
+    } else {
+        text
+    };
     text.strip_prefix('{')?.strip_suffix('}')
 }
 
@@ -70,7 +74,12 @@ fn item(text: &str) -> Option<(Item<'_>, &str)> {
             loop {
                 match chars.next()? {
                     (_, '\\') => buffer.push(chars.next()?.1),
-                    (at, '"') => return Some((Item::Value(Cow::Owned(buffer)), after_comma(&text[at + 2..])?)),
+                    (at, '"') => {
+                        return Some((
+                            Item::Value(Cow::Owned(buffer)),
+                            after_comma(&text[at + 2..])?,
+                        ));
+                    }
                     (_, c) => buffer.push(c),
                 }
             }
@@ -78,14 +87,22 @@ fn item(text: &str) -> Option<(Item<'_>, &str)> {
         _ => {
             let end = text.find(',').unwrap_or(text.len());
             let value = &text[..end];
-            let item = if value.eq_ignore_ascii_case("NULL") { Item::Null } else { Item::Value(Cow::Borrowed(value)) };
+            let item = if value.eq_ignore_ascii_case("NULL") {
+                Item::Null
+            } else {
+                Item::Value(Cow::Borrowed(value))
+            };
             Some((item, text.get(end + 1..).unwrap_or("")))
         }
     }
 }
 
 fn after_comma(rest: &str) -> Option<&str> {
-    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(',') }
+    if rest.is_empty() {
+        Some(rest)
+    } else {
+        rest.strip_prefix(',')
+    }
 }
 
 #[cfg(test)]
@@ -94,22 +111,38 @@ mod tests {
 
     fn strings(text: &str) -> Vec<Option<String>> {
         match array(text, &Convert::Text) {
-            Ok(Value::Array(values)) => values.iter().map(|v| v.as_str().map(str::to_owned)).collect(),
+            Ok(Value::Array(values)) => values
+                .iter()
+                .map(|v| v.as_str().map(str::to_owned))
+                .collect(),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn elements_are_unquoted() {
-        assert_eq!(strings(r#"{a,"b c","d\"e\\",NULL,"NULL"}"#), [Some("a"), Some("b c"), Some("d\"e\\"), None, Some("NULL")].map(|s| s.map(str::to_owned)));
+        assert_eq!(
+            strings(r#"{a,"b c","d\"e\\",NULL,"NULL"}"#),
+            [Some("a"), Some("b c"), Some("d\"e\\"), None, Some("NULL")]
+                .map(|s| s.map(str::to_owned))
+        );
         assert_eq!(strings("{}"), []);
-        assert_eq!(strings("[0:1]={x,y}"), [Some("x".to_owned()), Some("y".to_owned())]);
+        assert_eq!(
+            strings("[0:1]={x,y}"),
+            [Some("x".to_owned()), Some("y".to_owned())]
+        );
     }
 
     #[test]
     fn inner_arrays_and_bad_elements_become_null() {
-        assert_eq!(array("{{1,2},{3,4}}", &Convert::Int32), Ok(Value::Array(Arc::new(vec![Value::Null, Value::Null]))));
-        assert_eq!(array("{1,x}", &Convert::Int32), Ok(Value::Array(Arc::new(vec![Value::Int32(1), Value::Null]))));
+        assert_eq!(
+            array("{{1,2},{3,4}}", &Convert::Int32),
+            Ok(Value::Array(Arc::new(vec![Value::Null, Value::Null])))
+        );
+        assert_eq!(
+            array("{1,x}", &Convert::Int32),
+            Ok(Value::Array(Arc::new(vec![Value::Int32(1), Value::Null])))
+        );
     }
 
     #[test]

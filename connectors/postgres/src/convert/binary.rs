@@ -17,13 +17,21 @@ pub(crate) enum BinaryMode {
 
 impl BinaryMode {
     pub(crate) fn kind(self) -> Kind {
-        if self == Self::Bytes { Kind::Bytes } else { Kind::String }
+        if self == Self::Bytes {
+            Kind::Bytes
+        } else {
+            Kind::String
+        }
     }
 }
 
 pub(super) fn bytea(text: &[u8], mode: BinaryMode) -> Result<Value, ConvertError> {
-    let malformed = ConvertError::Malformed { expected: "bytea in hex format (is bytea_output 'hex'?)" };
-    let Some(hex) = text.strip_prefix(b"\\x") else { return Err(malformed) };
+    let malformed = ConvertError::Malformed {
+        expected: "bytea in hex format (is bytea_output 'hex'?)",
+    };
+    let Some(hex) = text.strip_prefix(b"\\x") else {
+        return Err(malformed);
+    };
     if mode == BinaryMode::Hex {
         let text = std::str::from_utf8(hex).map_err(|_| malformed)?;
         return Ok(Value::String(Text::from(text)));
@@ -50,7 +58,9 @@ pub(super) fn encode(bytes: &[u8], mode: BinaryMode) -> Value {
         BinaryMode::Bytes => Value::Bytes(Blob::from(bytes)),
         BinaryMode::Base64 => Value::String(Text::new(STANDARD.encode(bytes))),
         BinaryMode::Base64UrlSafe => Value::String(Text::new(URL_SAFE.encode(bytes))),
-        BinaryMode::Hex => Value::String(Text::new(bytes.iter().map(|b| format!("{b:02x}")).collect::<String>())),
+        BinaryMode::Hex => Value::String(Text::new(
+            bytes.iter().map(|b| format!("{b:02x}")).collect::<String>(),
+        )),
     }
 }
 
@@ -69,10 +79,19 @@ mod tests {
 
     #[test]
     fn hex_becomes_what_the_mode_says() {
-        assert_eq!(bytea(b"\\x0aFF", BinaryMode::Bytes), Ok(Value::Bytes(Blob::from(vec![0x0a, 0xff]))));
+        assert_eq!(
+            bytea(b"\\x0aFF", BinaryMode::Bytes),
+            Ok(Value::Bytes(Blob::from(vec![0x0a, 0xff])))
+        );
         assert_eq!(bytea(b"\\x0aff", BinaryMode::Hex), Ok(Value::from("0aff")));
-        assert_eq!(bytea(b"\\xfbff", BinaryMode::Base64), Ok(Value::from("+/8=")));
-        assert_eq!(bytea(b"\\xfbff", BinaryMode::Base64UrlSafe), Ok(Value::from("-_8=")));
+        assert_eq!(
+            bytea(b"\\xfbff", BinaryMode::Base64),
+            Ok(Value::from("+/8="))
+        );
+        assert_eq!(
+            bytea(b"\\xfbff", BinaryMode::Base64UrlSafe),
+            Ok(Value::from("-_8="))
+        );
         assert!(bytea(b"\\x0", BinaryMode::Bytes).is_err());
         assert!(bytea(b"abc", BinaryMode::Bytes).is_err());
     }

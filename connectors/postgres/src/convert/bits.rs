@@ -11,7 +11,9 @@ pub(super) fn single(text: &[u8]) -> Result<Value, ConvertError> {
         b"0" => Ok(Value::Boolean(false)),
         // An empty `varbit(1)`.
         b"" => Ok(Value::Null),
-        _ => Err(ConvertError::Malformed { expected: "single bit" }),
+        _ => Err(ConvertError::Malformed {
+            expected: "single bit",
+        }),
     }
 }
 
@@ -22,10 +24,17 @@ pub(super) fn many(text: &[u8]) -> Result<Value, ConvertError> {
         match bit {
             b'0' => {}
             b'1' => bytes[i / 8] |= 1 << (i % 8),
-            _ => return Err(ConvertError::Malformed { expected: "bit string" }),
+            _ => {
+                return Err(ConvertError::Malformed {
+                    expected: "bit string",
+                });
+            }
         }
     }
-    let used = bytes.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+    let used = bytes
+        .iter()
+        .rposition(|b| *b != 0)
+        .map_or(0, |last| last + 1);
     bytes.truncate(used);
     Ok(Value::Bytes(Blob::from(bytes)))
 }
@@ -47,7 +56,13 @@ mod tests {
         assert_eq!(bytes("1000000"), [0x40]);
         assert_eq!(bytes("00"), [0u8; 0]);
         assert_eq!(bytes("000000110000001000000001"), [1, 2, 3]);
-        assert_eq!(bytes("111011010001000110000001000000001"), [1, 2, 0x23, 0xda, 1]);
-        assert_eq!(bytes(&format!("1{}", "0".repeat(63))), [0, 0, 0, 0, 0, 0, 0, 0x80]);
+        assert_eq!(
+            bytes("111011010001000110000001000000001"),
+            [1, 2, 0x23, 0xda, 1]
+        );
+        assert_eq!(
+            bytes(&format!("1{}", "0".repeat(63))),
+            [0, 0, 0, 0, 0, 0, 0, 0x80]
+        );
     }
 }

@@ -64,8 +64,14 @@ mod tests {
         for (text, expected) in [
             ("", "{}"),
             (r#""k"=>"v""#, r#"{"k":"v"}"#),
-            (r#""a"=>NULL, "b"=>"NULL", "c"=>"""#, r#"{"a":null,"b":"NULL","c":""}"#),
-            (r#""q\"\\"=>"é, \"x\"=>\"y""#, r#"{"q\"\\":"é, \"x\"=>\"y"}"#),
+            (
+                r#""a"=>NULL, "b"=>"NULL", "c"=>"""#,
+                r#"{"a":null,"b":"NULL","c":""}"#,
+            ),
+            (
+                r#""q\"\\"=>"é, \"x\"=>\"y""#,
+                r#"{"q\"\\":"é, \"x\"=>\"y"}"#,
+            ),
             ("\"n\"=>\"1\n2\"", r#"{"n":"1\n2"}"#),
         ] {
             assert_eq!(json(text), Ok(Value::from(expected)), "{text}");
@@ -74,7 +80,16 @@ mod tests {
 
     #[test]
     fn what_is_not_an_hstore_is_refused() {
-        for text in ["a", r#""a""#, r#""a"=>"#, r#""a"=>"b"#, r#""a"=>"b","c"=>"d""#, r#""a"=>NULLx"#, r#""a\"#, r#", "a"=>"b""#] {
+        for text in [
+            "a",
+            r#""a""#,
+            r#""a"=>"#,
+            r#""a"=>"b"#,
+            r#""a"=>"b","c"=>"d""#,
+            r#""a"=>NULLx"#,
+            r#""a\"#,
+            r#", "a"=>"b""#,
+        ] {
             assert!(json(text).is_err(), "{text}");
         }
     }

@@ -25,7 +25,9 @@ struct Interval {
 }
 
 pub(super) fn interval(text: &str, mode: IntervalMode) -> Result<Value, ConvertError> {
-    let i = parse(text).ok_or(ConvertError::Malformed { expected: "interval" })?;
+    let i = parse(text).ok_or(ConvertError::Malformed {
+        expected: "interval",
+    })?;
     Ok(match mode {
         IntervalMode::Numeric => Value::Int64(micros(&i)),
         IntervalMode::String => Value::String(Text::new(iso(&i))),
@@ -67,14 +69,24 @@ fn parse(text: &str) -> Option<Interval> {
 fn micros(i: &Interval) -> i64 {
     const DAY: f64 = 86_400_000_000.0;
     let months = (i.years * 12 + i.months) as f64;
-    let seconds = i.hours.saturating_mul(3_600_000_000).saturating_add(i.minutes * 60_000_000).saturating_add(i.micros);
+    let seconds = i
+        .hours
+        .saturating_mul(3_600_000_000)
+        .saturating_add(i.minutes * 60_000_000)
+        .saturating_add(i.micros);
     ((months * (365.25 / 12.0) + i.days as f64) * DAY + seconds as f64) as i64
 }
 
 fn iso(i: &Interval) -> String {
     let sign = if i.micros < 0 { "-" } else { "" };
-    let (seconds, fraction) = (i.micros.unsigned_abs() / 1_000_000, i.micros.unsigned_abs() % 1_000_000);
-    let mut text = format!("P{}Y{}M{}DT{}H{}M{sign}{seconds}", i.years, i.months, i.days, i.hours, i.minutes);
+    let (seconds, fraction) = (
+        i.micros.unsigned_abs() / 1_000_000,
+        i.micros.unsigned_abs() % 1_000_000,
+    );
+    let mut text = format!(
+        "P{}Y{}M{}DT{}H{}M{sign}{seconds}",
+        i.years, i.months, i.days, i.hours, i.minutes
+    );
     if fraction != 0 {
         text.push('.');
         text.push_str(format!("{fraction:06}").trim_end_matches('0'));
@@ -92,14 +104,24 @@ mod tests {
     }
 
     fn string(text: &str) -> String {
-        interval(text, IntervalMode::String).expect("an interval").as_str().expect("text").to_owned()
+        interval(text, IntervalMode::String)
+            .expect("an interval")
+            .as_str()
+            .expect("text")
+            .to_owned()
     }
 
     #[test]
     fn intervals_in_both_modes() {
-        assert_eq!(numeric("1 year 2 mons 3 days 04:05:06.78"), Value::Int64(37_091_106_780_000));
+        assert_eq!(
+            numeric("1 year 2 mons 3 days 04:05:06.78"),
+            Value::Int64(37_091_106_780_000)
+        );
         assert_eq!(numeric("178000000 years"), Value::Int64(i64::MAX));
-        assert_eq!(string("1 year 2 mons 3 days 04:05:06.78"), "P1Y2M3DT4H5M6.78S");
+        assert_eq!(
+            string("1 year 2 mons 3 days 04:05:06.78"),
+            "P1Y2M3DT4H5M6.78S"
+        );
         assert_eq!(string("-1 mons"), "P0Y-1M0DT0H0M0S");
         assert_eq!(string("00:00:00"), "P0Y0M0DT0H0M0S");
         assert_eq!(string("-1 days +02:03:00"), "P0Y0M-1DT2H3M0S");

@@ -27,26 +27,39 @@ pub(crate) enum Convert {
     Float32,
     Float64,
     /// `numeric(p,s)` as a decimal of this scale.
-    Decimal { scale: i32 },
+    Decimal {
+        scale: i32,
+    },
     /// `numeric` without a precision: struct of scale and unscaled bytes.
-    VariableDecimal { schema: Schema },
+    VariableDecimal {
+        schema: Schema,
+    },
     DecimalAsDouble,
     /// `scale`: digits after the point that the column declares, if any.
-    DecimalAsString { scale: Option<i32> },
-    Money { scale: i32, mode: DecimalMode },
+    DecimalAsString {
+        scale: Option<i32>,
+    },
+    Money {
+        scale: i32,
+        mode: DecimalMode,
+    },
     /// One bit as a boolean.
     Bit,
     /// Several bits as little-endian bytes.
     Bits,
     Text,
     /// One of these labels; another one means that the type has changed.
-    Enum { labels: Arc<[String]> },
+    Enum {
+        labels: Arc<[String]>,
+    },
     Bytea(BinaryMode),
     Date(DateForm),
     Time(TimeForm),
     Timestamp(TimestampForm),
     /// Text in UTC with this many digits after the second.
-    TimestampTz { digits: u32 },
+    TimestampTz {
+        digits: u32,
+    },
     TimeTz,
     Interval(IntervalMode),
     Array(Box<Convert>),
@@ -80,15 +93,24 @@ pub(crate) struct Raw<'a> {
 
 impl<'a> Raw<'a> {
     pub(crate) fn bytes(&self) -> &'a [u8] {
-        self.frame.bytes().get(self.start as usize..self.start as usize + self.len as usize).unwrap_or_default()
+        self.frame
+            .bytes()
+            .get(self.start as usize..self.start as usize + self.len as usize)
+            .unwrap_or_default()
     }
 
     fn text(&self) -> Result<Text, ConvertError> {
-        self.frame.text(self.start, self.len).ok_or(ConvertError::Malformed { expected: "UTF-8 text" })
+        self.frame
+            .text(self.start, self.len)
+            .ok_or(ConvertError::Malformed {
+                expected: "UTF-8 text",
+            })
     }
 
     fn str(&self) -> Result<&'a str, ConvertError> {
-        std::str::from_utf8(self.bytes()).map_err(|_| ConvertError::Malformed { expected: "UTF-8 text" })
+        std::str::from_utf8(self.bytes()).map_err(|_| ConvertError::Malformed {
+            expected: "UTF-8 text",
+        })
     }
 }
 
@@ -99,7 +121,11 @@ impl Convert {
             Self::Boolean => match raw.bytes() {
                 b"t" | b"true" => Value::Boolean(true),
                 b"f" | b"false" => Value::Boolean(false),
-                _ => return Err(ConvertError::Malformed { expected: "boolean" }),
+                _ => {
+                    return Err(ConvertError::Malformed {
+                        expected: "boolean",
+                    });
+                }
             },
             Self::Int16 => Value::Int16(numeric::integer(raw.bytes(), "smallint")?),
             Self::Int32 => Value::Int32(numeric::integer(raw.bytes(), "integer")?),
@@ -137,6 +163,10 @@ impl Convert {
     /// Converts text that is not in a frame: defaults from the catalog.
     pub(crate) fn literal(&self, text: &str) -> Result<Value, ConvertError> {
         let frame = Frame::new(text.as_bytes().to_vec());
-        self.value(Raw { frame: &frame, start: 0, len: text.len() as u32 })
+        self.value(Raw {
+            frame: &frame,
+            start: 0,
+            len: text.len() as u32,
+        })
     }
 }

@@ -52,9 +52,11 @@ pub(super) fn date(text: &[u8], form: DateForm) -> Result<Value, ConvertError> {
         b"infinity" => INFINITE_DAYS,
         b"-infinity" => MINUS_INFINITE_DAYS,
         _ => {
-            let (year, month, day, rest) = ymd(text).ok_or(ConvertError::Malformed { expected: "date" })?;
+            let (year, month, day, rest) =
+                ymd(text).ok_or(ConvertError::Malformed { expected: "date" })?;
             let year = era(year, rest).ok_or(ConvertError::Malformed { expected: "date" })?;
-            i32::try_from(days_from_civil(year, month, day)).map_err(|_| ConvertError::Unrepresentable("the date is too far away"))?
+            i32::try_from(days_from_civil(year, month, day))
+                .map_err(|_| ConvertError::Unrepresentable("the date is too far away"))?
         }
     };
     Ok(match form {
@@ -105,9 +107,13 @@ pub(super) fn timestamp(text: &[u8], form: TimestampForm) -> Result<Value, Conve
             });
         }
         _ => {
-            let (micros, zone) = instant(text).ok_or(ConvertError::Malformed { expected: "timestamp" })?;
+            let (micros, zone) = instant(text).ok_or(ConvertError::Malformed {
+                expected: "timestamp",
+            })?;
             if zone.is_some() {
-                return Err(ConvertError::Malformed { expected: "timestamp without a time zone" });
+                return Err(ConvertError::Malformed {
+                    expected: "timestamp without a time zone",
+                });
             }
             micros
         }
@@ -115,9 +121,9 @@ pub(super) fn timestamp(text: &[u8], form: TimestampForm) -> Result<Value, Conve
     Ok(match form {
         TimestampForm::Millis => Value::Int64(micros.div_euclid(1_000)),
         TimestampForm::Micros => Value::Int64(micros),
-        TimestampForm::Nanos => {
-            Value::Int64(micros.checked_mul(1_000).ok_or(ConvertError::Unrepresentable("nanoseconds reach from 1677 to 2262 only"))?)
-        }
+        TimestampForm::Nanos => Value::Int64(micros.checked_mul(1_000).ok_or(
+            ConvertError::Unrepresentable("nanoseconds reach from 1677 to 2262 only"),
+        )?),
         TimestampForm::Iso => Value::String(Text::new(iso_instant(micros, None))),
     })
 }
@@ -129,15 +135,22 @@ pub(super) fn timestamp_tz(text: &[u8], digits: u32) -> Result<Value, ConvertErr
         b"-infinity" => return Ok(Value::from("-infinity")),
         _ => {}
     }
-    let malformed = ConvertError::Malformed { expected: "timestamp with time zone" };
+    let malformed = ConvertError::Malformed {
+        expected: "timestamp with time zone",
+    };
     let (micros, zone) = instant(text).ok_or_else(|| malformed.clone())?;
     let zone = zone.ok_or(malformed)?;
     let utc = micros - zone * 1_000_000;
-    Ok(Value::String(Text::new(iso_instant(utc, (digits > 0).then_some(digits)))))
+    Ok(Value::String(Text::new(iso_instant(
+        utc,
+        (digits > 0).then_some(digits),
+    ))))
 }
 
 pub(super) fn time_tz(text: &[u8]) -> Result<Value, ConvertError> {
-    let malformed = ConvertError::Malformed { expected: "time with time zone" };
+    let malformed = ConvertError::Malformed {
+        expected: "time with time zone",
+    };
     let (micros, rest) = clock(text).ok_or_else(|| malformed.clone())?;
     let (zone, rest) = zone(rest).ok_or_else(|| malformed.clone())?;
     if !rest.is_empty() {
@@ -148,7 +161,11 @@ pub(super) fn time_tz(text: &[u8]) -> Result<Value, ConvertError> {
         return Ok(Value::from("24:00:00Z"));
     }
     let mut out = String::with_capacity(18);
-    write_clock(&mut out, (micros - zone * 1_000_000).rem_euclid(DAY_MICROS), None);
+    write_clock(
+        &mut out,
+        (micros - zone * 1_000_000).rem_euclid(DAY_MICROS),
+        None,
+    );
     out.push('Z');
     Ok(Value::String(Text::new(out)))
 }
@@ -178,7 +195,12 @@ fn ymd(text: &[u8]) -> Option<(i64, u32, u32, &[u8])> {
     let (year, rest) = digits(text)?;
     let (month, rest) = digits(rest.strip_prefix(b"-")?)?;
     let (day, rest) = digits(rest.strip_prefix(b"-")?)?;
-    ((1..=12).contains(&month) && (1..=31).contains(&day)).then_some((year, month as u32, day as u32, rest))
+    ((1..=12).contains(&month) && (1..=31).contains(&day)).then_some((
+        year,
+        month as u32,
+        day as u32,
+        rest,
+    ))
 }
 
 /// `hh:mm:ss[.ffffff]` as microseconds.
@@ -226,7 +248,9 @@ fn digits(text: &[u8]) -> Option<(i64, &[u8])> {
     if count == 0 || count > 9 {
         return None;
     }
-    let value = text[..count].iter().fold(0i64, |v, b| v * 10 + i64::from(b - b'0'));
+    let value = text[..count]
+        .iter()
+        .fold(0i64, |v, b| v * 10 + i64::from(b - b'0'));
     Some((value, &text[count..]))
 }
 
@@ -244,7 +268,8 @@ fn civil_from_days(days: i64) -> (i64, u32, u32) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let day_of_era = z.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let mp = (5 * day_of_year + 2) / 153;
     let day = (day_of_year - (153 * mp + 2) / 5 + 1) as u32;
@@ -274,7 +299,13 @@ fn write_date(out: &mut String, year: i64, month: u32, day: u32) {
 
 fn write_clock(out: &mut String, micros: i64, fraction_digits: Option<u32>) {
     let seconds = micros / 1_000_000;
-    let _ = write!(out, "{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let _ = write!(
+        out,
+        "{:02}:{:02}:{:02}",
+        seconds / 3_600,
+        seconds / 60 % 60,
+        seconds % 60
+    );
     let fraction = format!("{:06}", micros % 1_000_000);
     let shown = match fraction_digits {
         Some(digits) => &fraction[..(digits.min(6)) as usize],
@@ -296,45 +327,117 @@ mod tests {
 
     #[test]
     fn timestamps_count_from_the_epoch() {
-        assert_eq!(micros("2016-11-04 13:51:30.123456"), Value::Int64(1_478_267_490_123_456));
-        assert_eq!(micros("4713-12-31 23:59:59.999999 BC"), Value::Int64(-210_831_897_600_000_001));
-        assert_eq!(micros("294247-01-01 23:59:59.999999"), Value::Int64(9_223_371_331_199_999_999));
+        assert_eq!(
+            micros("2016-11-04 13:51:30.123456"),
+            Value::Int64(1_478_267_490_123_456)
+        );
+        assert_eq!(
+            micros("4713-12-31 23:59:59.999999 BC"),
+            Value::Int64(-210_831_897_600_000_001)
+        );
+        assert_eq!(
+            micros("294247-01-01 23:59:59.999999"),
+            Value::Int64(9_223_371_331_199_999_999)
+        );
         assert_eq!(micros("infinity"), Value::Int64(i64::MAX));
-        assert_eq!(timestamp(b"2016-11-04 13:51:30.123", TimestampForm::Millis), Ok(Value::Int64(1_478_267_490_123)));
-        assert_eq!(timestamp(b"2017-09-15 09:00:00", TimestampForm::Iso), Ok(Value::from("2017-09-15T09:00:00Z")));
+        assert_eq!(
+            timestamp(b"2016-11-04 13:51:30.123", TimestampForm::Millis),
+            Ok(Value::Int64(1_478_267_490_123))
+        );
+        assert_eq!(
+            timestamp(b"2017-09-15 09:00:00", TimestampForm::Iso),
+            Ok(Value::from("2017-09-15T09:00:00Z"))
+        );
     }
 
     #[test]
     fn zoned_timestamps_are_shifted_to_utc() {
         for (text, digits, shown) in [
-            ("2016-11-04 13:51:30.123456+02", 6, "2016-11-04T11:51:30.123456Z"),
-            ("21016-11-04 13:51:30+07", 6, "+21016-11-04T06:51:30.000000Z"),
-            ("4714-12-31 23:59:59.999999+00 BC", 6, "-4713-12-31T23:59:59.999999Z"),
+            (
+                "2016-11-04 13:51:30.123456+02",
+                6,
+                "2016-11-04T11:51:30.123456Z",
+            ),
+            (
+                "21016-11-04 13:51:30+07",
+                6,
+                "+21016-11-04T06:51:30.000000Z",
+            ),
+            (
+                "4714-12-31 23:59:59.999999+00 BC",
+                6,
+                "-4713-12-31T23:59:59.999999Z",
+            ),
             ("2019-03-18 12:34:56+00", 0, "2019-03-18T12:34:56Z"),
-            ("2019-03-18 12:34:56.12+05:30", 3, "2019-03-18T07:04:56.120Z"),
+            (
+                "2019-03-18 12:34:56.12+05:30",
+                3,
+                "2019-03-18T07:04:56.120Z",
+            ),
         ] {
-            assert_eq!(timestamp_tz(text.as_bytes(), digits), Ok(Value::from(shown)), "{text}");
+            assert_eq!(
+                timestamp_tz(text.as_bytes(), digits),
+                Ok(Value::from(shown)),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn times_and_dates() {
-        assert_eq!(time(b"24:00:00", TimeForm::Micros), Ok(Value::Int64(DAY_MICROS)));
-        assert_eq!(time(b"13:51:30.123", TimeForm::Millis), Ok(Value::Int32(49_890_123)));
-        assert_eq!(time(b"24:00:00", TimeForm::Iso), Ok(Value::from("00:00:00Z")));
-        assert_eq!(time_tz(b"13:51:30.123789+02"), Ok(Value::from("11:51:30.123789Z")));
+        assert_eq!(
+            time(b"24:00:00", TimeForm::Micros),
+            Ok(Value::Int64(DAY_MICROS))
+        );
+        assert_eq!(
+            time(b"13:51:30.123", TimeForm::Millis),
+            Ok(Value::Int32(49_890_123))
+        );
+        assert_eq!(
+            time(b"24:00:00", TimeForm::Iso),
+            Ok(Value::from("00:00:00Z"))
+        );
+        assert_eq!(
+            time_tz(b"13:51:30.123789+02"),
+            Ok(Value::from("11:51:30.123789Z"))
+        );
         assert_eq!(time_tz(b"24:00:00+00"), Ok(Value::from("24:00:00Z")));
         assert_eq!(time_tz(b"01:00:00+02"), Ok(Value::from("23:00:00Z")));
-        assert_eq!(date(b"2017-09-15", DateForm::Days), Ok(Value::Int32(17_424)));
-        assert_eq!(date(b"0044-03-15 BC", DateForm::Days), Ok(Value::Int32(-735_160)));
-        assert_eq!(date(b"0044-03-15 BC", DateForm::Iso), Ok(Value::from("-0043-03-15Z")));
-        assert_eq!(date(b"infinity", DateForm::Iso), Ok(Value::from("+5877611-06-21Z")));
-        assert_eq!(date(b"-infinity", DateForm::Iso), Ok(Value::from("-5877611-06-22Z")));
+        assert_eq!(
+            date(b"2017-09-15", DateForm::Days),
+            Ok(Value::Int32(17_424))
+        );
+        assert_eq!(
+            date(b"0044-03-15 BC", DateForm::Days),
+            Ok(Value::Int32(-735_160))
+        );
+        assert_eq!(
+            date(b"0044-03-15 BC", DateForm::Iso),
+            Ok(Value::from("-0043-03-15Z"))
+        );
+        assert_eq!(
+            date(b"infinity", DateForm::Iso),
+            Ok(Value::from("+5877611-06-21Z"))
+        );
+        assert_eq!(
+            date(b"-infinity", DateForm::Iso),
+            Ok(Value::from("-5877611-06-22Z"))
+        );
     }
 
     #[test]
     fn civil_days_are_inverse() {
-        for days in [-1_000_000_000, -719_468, -1, 0, 1, 59, 60, 10_957, 2_000_000] {
+        for days in [
+            -1_000_000_000,
+            -719_468,
+            -1,
+            0,
+            1,
+            59,
+            60,
+            10_957,
+            2_000_000,
+        ] {
             let (y, m, d) = civil_from_days(days);
             assert_eq!(days_from_civil(y, m, d), days);
         }
@@ -342,8 +445,19 @@ mod tests {
 
     #[test]
     fn nonsense_is_an_error() {
-        for text in ["", "2016", "2016-13-01 00:00:00", "2016-01-01", "2016-01-01 25:00:00", "x", "2016-01-01 00:00:00+02"] {
-            assert!(timestamp(text.as_bytes(), TimestampForm::Micros).is_err(), "{text}");
+        for text in [
+            "",
+            "2016",
+            "2016-13-01 00:00:00",
+            "2016-01-01",
+            "2016-01-01 25:00:00",
+            "x",
+            "2016-01-01 00:00:00+02",
+        ] {
+            assert!(
+                timestamp(text.as_bytes(), TimestampForm::Micros).is_err(),
+                "{text}"
+            );
         }
     }
 }

@@ -72,7 +72,10 @@ impl JavaRegex {
     /// The pattern in the engine's syntax, to search with: not bound to all of a text, and without the flag of [`JavaRegex::case_insensitive`].
     pub fn engine_pattern(&self) -> &str {
         let bound = self.full.as_str();
-        bound.strip_prefix(r"\A(?:").and_then(|rest| rest.strip_suffix(r")\z")).unwrap_or(bound)
+        bound
+            .strip_prefix(r"\A(?:")
+            .and_then(|rest| rest.strip_suffix(r")\z"))
+            .unwrap_or(bound)
     }
 
     /// Whether all of `text` matches. A match that would take the engine too many steps is none.

@@ -25,21 +25,31 @@ pub struct DecimalParseError(pub String);
 impl Decimal {
     /// From an unscaled integer that fits in 128 bits.
     pub fn new(unscaled: i128, scale: i32) -> Self {
-        Self { unscaled: Unscaled::Small(unscaled), scale }
+        Self {
+            unscaled: Unscaled::Small(unscaled),
+            scale,
+        }
     }
 
     /// From an unscaled integer of any size.
     pub fn from_big(unscaled: BigInt, scale: i32) -> Self {
         match i128::try_from(&unscaled) {
             Ok(small) => Self::new(small, scale),
-            Err(_) => Self { unscaled: Unscaled::Big(unscaled), scale },
+            Err(_) => Self {
+                unscaled: Unscaled::Big(unscaled),
+                scale,
+            },
         }
     }
 
     /// From Connect's bytes: big-endian two's complement. Empty bytes are zero.
     pub fn from_be_bytes(bytes: &[u8], scale: i32) -> Self {
         if bytes.len() <= 16 {
-            let sign = if bytes.first().is_some_and(|b| b & 0x80 != 0) { 0xff } else { 0 };
+            let sign = if bytes.first().is_some_and(|b| b & 0x80 != 0) {
+                0xff
+            } else {
+                0
+            };
             let mut wide = [sign; 16];
             wide[16 - bytes.len()..].copy_from_slice(bytes);
             return Self::new(i128::from_be_bytes(wide), scale);
@@ -74,7 +84,11 @@ impl Decimal {
             Unscaled::Small(v) => {
                 let bytes = v.to_be_bytes();
                 let sign = if *v < 0 { 0xff } else { 0 };
-                let skip = bytes[..15].iter().zip(&bytes[1..]).take_while(|&(&b, next)| b == sign && (next & 0x80 == sign & 0x80)).count();
+                let skip = bytes[..15]
+                    .iter()
+                    .zip(&bytes[1..])
+                    .take_while(|&(&b, next)| b == sign && (next & 0x80 == sign & 0x80))
+                    .count();
                 out.extend_from_slice(&bytes[skip..]);
             }
             Unscaled::Big(v) => out.extend_from_slice(&v.to_signed_bytes_be()),
@@ -100,7 +114,9 @@ impl Decimal {
             }
         }
         // Bounded: PostgreSQL's numeric has at most 131,072 digits before and 16,383 after the point.
-        let power = u32::try_from(shift.unsigned_abs()).ok().filter(|p| *p <= 200_000)?;
+        let power = u32::try_from(shift.unsigned_abs())
+            .ok()
+            .filter(|p| *p <= 200_000)?;
         let factor = BigInt::from(10).pow(power);
         if shift > 0 {
             Some(Self::from_big(self.unscaled() * factor, scale))
@@ -147,7 +163,10 @@ impl Decimal {
     fn sign_and_digits(&self) -> (bool, String) {
         match &self.unscaled {
             Unscaled::Small(v) => (*v < 0, v.unsigned_abs().to_string()),
-            Unscaled::Big(v) => (v.sign() == num_bigint::Sign::Minus, v.magnitude().to_string()),
+            Unscaled::Big(v) => (
+                v.sign() == num_bigint::Sign::Minus,
+                v.magnitude().to_string(),
+            ),
         }
     }
 }
@@ -159,7 +178,10 @@ impl FromStr for Decimal {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refuse = || DecimalParseError(text.chars().take(64).collect());
         let (mantissa, exponent) = match text.find(['e', 'E']) {
-            Some(at) => (&text[..at], text[at + 1..].parse::<i32>().map_err(|_| refuse())?),
+            Some(at) => (
+                &text[..at],
+                text[at + 1..].parse::<i32>().map_err(|_| refuse())?,
+            ),
             None => (text, 0),
         };
         let (negative, digits) = match mantissa.as_bytes().first() {
@@ -176,7 +198,10 @@ impl FromStr for Decimal {
                 b'0'..=b'9' => {
                     seen += 1;
                     fraction = fraction.map(|n| n + 1);
-                    match small.checked_mul(10).and_then(|v| v.checked_add(i128::from(b - b'0'))) {
+                    match small
+                        .checked_mul(10)
+                        .and_then(|v| v.checked_add(i128::from(b - b'0')))
+                    {
                         Some(v) if fits => small = v,
                         _ => fits = false,
                     }
@@ -188,7 +213,10 @@ impl FromStr for Decimal {
         if seen == 0 {
             return Err(refuse());
         }
-        let scale = fraction.unwrap_or(0).checked_sub(exponent).ok_or_else(refuse)?;
+        let scale = fraction
+            .unwrap_or(0)
+            .checked_sub(exponent)
+            .ok_or_else(refuse)?;
         if fits {
             return Ok(Self::new(if negative { -small } else { small }, scale));
         }
@@ -228,7 +256,16 @@ mod tests {
 
     #[test]
     fn bytes_are_minimal_twos_complement() {
-        for (text, hex) in [("0", "00"), ("1", "01"), ("-1", "ff"), ("127", "7f"), ("128", "0080"), ("-128", "80"), ("-129", "ff7f"), ("123.45", "3039")] {
+        for (text, hex) in [
+            ("0", "00"),
+            ("1", "01"),
+            ("-1", "ff"),
+            ("127", "7f"),
+            ("128", "0080"),
+            ("-128", "80"),
+            ("-129", "ff7f"),
+            ("123.45", "3039"),
+        ] {
             let mut out = Vec::new();
             d(text).write_be_bytes(&mut out);
             let got: String = out.iter().map(|b| format!("{b:02x}")).collect();
@@ -243,7 +280,14 @@ mod tests {
 
     #[test]
     fn text_is_javas() {
-        for (text, java) in [("0.000001", "0.000001"), ("0.0000001", "1E-7"), ("1E+3", "1E+3"), ("12.50", "12.50"), ("-0.5", "-0.5"), ("123e-9", "1.23E-7")] {
+        for (text, java) in [
+            ("0.000001", "0.000001"),
+            ("0.0000001", "1E-7"),
+            ("1E+3", "1E+3"),
+            ("12.50", "12.50"),
+            ("-0.5", "-0.5"),
+            ("123e-9", "1.23E-7"),
+        ] {
             assert_eq!(d(text).to_string(), java);
         }
         assert_eq!(d("1E+3").to_plain_string(), "1000");
@@ -256,12 +300,25 @@ mod tests {
         assert_eq!(d("1.500").with_scale(1), Some(d("1.5")));
         assert_eq!(d("1.55").with_scale(1), None);
         let big = d("170141183460469231731687303715884105727");
-        assert_eq!(big.with_scale(2).map(|v| v.to_string()), Some("170141183460469231731687303715884105727.00".into()));
+        assert_eq!(
+            big.with_scale(2).map(|v| v.to_string()),
+            Some("170141183460469231731687303715884105727.00".into())
+        );
     }
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "-", ".", "1.2.3", "NaN", "Infinity", "1e", "0x1", "1e99999999999"] {
+        for text in [
+            "",
+            "-",
+            ".",
+            "1.2.3",
+            "NaN",
+            "Infinity",
+            "1e",
+            "0x1",
+            "1e99999999999",
+        ] {
             assert!(text.parse::<Decimal>().is_err(), "{text}");
         }
     }

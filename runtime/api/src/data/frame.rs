@@ -30,7 +30,11 @@ impl Frame {
     /// Bytes `start..start + len`, or `None` when that is outside the frame.
     pub fn slice(&self, start: u32, len: u32) -> Option<Blob> {
         let end = (start as usize).checked_add(len as usize)?;
-        (end <= self.0.len()).then(|| Blob { frame: self.clone(), start, len })
+        (end <= self.0.len()).then(|| Blob {
+            frame: self.clone(),
+            start,
+            len,
+        })
     }
 
     /// The same as text, or `None` when outside the frame or not UTF-8.
@@ -58,7 +62,11 @@ impl Blob {
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         let len = u32::try_from(bytes.len()).expect("a value of 4 GiB or more cannot be held");
-        Self { frame: Frame::new(bytes), start: 0, len }
+        Self {
+            frame: Frame::new(bytes),
+            start: 0,
+            len,
+        }
     }
 
     /// The frame this is a slice of.
@@ -74,7 +82,11 @@ impl Blob {
     /// Part `start..start + len` of this slice, or `None` when outside.
     pub fn slice(&self, start: u32, len: u32) -> Option<Self> {
         let end = start.checked_add(len)?;
-        (end <= self.len).then(|| Self { frame: self.frame.clone(), start: self.start + start, len })
+        (end <= self.len).then(|| Self {
+            frame: self.frame.clone(),
+            start: self.start + start,
+            len,
+        })
     }
 
     /// The same bytes as text, without copying, when they are UTF-8.

@@ -24,7 +24,10 @@ impl Headers {
     /// Appends a header; copies the list first when it is shared.
     pub fn push(&mut self, name: impl Into<Arc<str>>, data: Data) {
         let list = self.0.get_or_insert_with(|| Arc::new(Vec::new()));
-        Arc::make_mut(list).push(Header { name: name.into(), data });
+        Arc::make_mut(list).push(Header {
+            name: name.into(),
+            data,
+        });
     }
 
     /// All headers in order.

@@ -36,10 +36,18 @@ fn write(text: &str, out: &mut Vec<u8>) {
         _ => (false, bytes),
     };
     let (mantissa, exponent) = match bytes.iter().position(|b| *b == b'e') {
-        Some(at) => (&bytes[..at], text[text.len() - (bytes.len() - at - 1)..].parse::<i32>().unwrap_or(0)),
+        Some(at) => (
+            &bytes[..at],
+            text[text.len() - (bytes.len() - at - 1)..]
+                .parse::<i32>()
+                .unwrap_or(0),
+        ),
         None => (bytes, 0),
     };
-    let point = mantissa.iter().position(|b| *b == b'.').unwrap_or(mantissa.len());
+    let point = mantissa
+        .iter()
+        .position(|b| *b == b'.')
+        .unwrap_or(mantissa.len());
     let mut digits = [0u8; 24];
     let mut n = 0;
     for b in mantissa.iter().filter(|b| **b != b'.').take(24) {
@@ -65,7 +73,10 @@ fn write(text: &str, out: &mut Vec<u8>) {
         // 10^-3 ≤ value < 10^7 is written plainly.
         -2..=0 => {
             out.extend_from_slice(b"0.");
-            out.extend(std::iter::repeat_n(b'0', exponent10.unsigned_abs() as usize));
+            out.extend(std::iter::repeat_n(
+                b'0',
+                exponent10.unsigned_abs() as usize,
+            ));
             out.extend_from_slice(digits);
         }
         1..=7 if count <= exponent10 => {

@@ -16,10 +16,15 @@ pub const SCALE: &str = "scale";
 
 /// Builder of a decimal's schema.
 pub fn decimal(scale: i32) -> SchemaBuilder {
-    SchemaBuilder::new(Kind::Bytes).name(DECIMAL).version(1).parameter(SCALE, scale.to_string())
+    SchemaBuilder::new(Kind::Bytes)
+        .name(DECIMAL)
+        .version(1)
+        .parameter(SCALE, scale.to_string())
 }
 
 /// Scale of a decimal's schema; `None` when it is no decimal or the parameter is missing.
 pub fn decimal_scale(schema: &Schema) -> Option<i32> {
-    (schema.name() == Some(DECIMAL)).then(|| schema.parameter(SCALE)?.parse().ok()).flatten()
+    (schema.name() == Some(DECIMAL))
+        .then(|| schema.parameter(SCALE)?.parse().ok())
+        .flatten()
 }

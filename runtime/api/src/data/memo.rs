@@ -17,11 +17,20 @@ pub struct SchemaMemo<T> {
 impl<T> SchemaMemo<T> {
     /// A memo for at most `capacity` schemas.
     pub fn new(capacity: usize) -> Self {
-        Self { last: None, by_id: HashMap::new(), entries: Vec::new(), capacity: capacity.max(1) }
+        Self {
+            last: None,
+            by_id: HashMap::new(),
+            entries: Vec::new(),
+            capacity: capacity.max(1),
+        }
     }
 
     /// What was compiled for `schema`, compiling it now when it is the first time.
-    pub fn get_or_try_insert<E>(&mut self, schema: &Schema, compile: impl FnOnce(&Schema) -> Result<T, E>) -> Result<&mut T, E> {
+    pub fn get_or_try_insert<E>(
+        &mut self,
+        schema: &Schema,
+        compile: impl FnOnce(&Schema) -> Result<T, E>,
+    ) -> Result<&mut T, E> {
         let id = schema.id();
         let at = match self.last {
             Some((last, at)) if last == id => at,
@@ -63,7 +72,13 @@ mod tests {
     fn compiles_once_per_schema_and_stays_bounded() {
         let mut memo = SchemaMemo::new(2);
         let mut compiled = 0;
-        for schema in [Schema::int8(), Schema::int8(), Schema::int16(), Schema::int8(), Schema::int32()] {
+        for schema in [
+            Schema::int8(),
+            Schema::int8(),
+            Schema::int16(),
+            Schema::int8(),
+            Schema::int32(),
+        ] {
             let kind = *memo
                 .get_or_try_insert(&schema, |s| {
                     compiled += 1;

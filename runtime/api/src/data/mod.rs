@@ -20,7 +20,9 @@ pub use frame::{Blob, Frame, Text};
 pub use header::{Header, Headers};
 pub use java_double::{java_f32, java_f64};
 pub use memo::SchemaMemo;
-pub use record::{Data, OffsetMap, OffsetValue, Record, SinkRecord, SourceOffset, SourceRecord, TimestampType};
+pub use record::{
+    Data, OffsetMap, OffsetValue, Record, SinkRecord, SourceOffset, SourceRecord, TimestampType,
+};
 pub use schema::{Field, Kind, Schema, SchemaBuilder, SchemaError, SchemaId};
 pub use structure::Struct;
 pub use value::Value;

@@ -15,16 +15,25 @@ pub struct Data {
 
 impl Data {
     /// Neither schema nor value: a tombstone's value, a missing key.
-    pub const NONE: Self = Self { schema: None, value: Value::Null };
+    pub const NONE: Self = Self {
+        schema: None,
+        value: Value::Null,
+    };
 
     /// A value of `schema`.
     pub fn new(schema: Schema, value: impl Into<Value>) -> Self {
-        Self { schema: Some(schema), value: value.into() }
+        Self {
+            schema: Some(schema),
+            value: value.into(),
+        }
     }
 
     /// A value without a schema.
     pub fn schemaless(value: impl Into<Value>) -> Self {
-        Self { schema: None, value: value.into() }
+        Self {
+            schema: None,
+            value: value.into(),
+        }
     }
 
     /// Whether there is neither schema nor value.

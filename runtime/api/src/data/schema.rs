@@ -146,7 +146,12 @@ impl Schema {
 
     /// A parameter by name.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.0.content.parameters.iter().find(|(k, _)| **k == *name).map(|(_, v)| &**v)
+        self.0
+            .content
+            .parameters
+            .iter()
+            .find(|(k, _)| **k == *name)
+            .map(|(_, v)| &**v)
     }
 
     /// Default value.
@@ -177,12 +182,18 @@ impl Schema {
 
     /// A builder with this schema's content.
     pub fn to_builder(&self) -> SchemaBuilder {
-        SchemaBuilder { content: self.0.content.clone() }
+        SchemaBuilder {
+            content: self.0.content.clone(),
+        }
     }
 
     /// The same schema, with null allowed.
     pub fn to_optional(&self) -> Schema {
-        if self.optional() { self.clone() } else { self.to_builder().optional(true).build_valid() }
+        if self.optional() {
+            self.clone()
+        } else {
+            self.to_builder().optional(true).build_valid()
+        }
     }
 
     /// A required boolean; the constructors beside it are alike.
@@ -257,7 +268,9 @@ impl fmt::Debug for Schema {
             write!(f, " {name}")?;
         }
         if !c.fields.is_empty() {
-            f.debug_map().entries(c.fields.iter().map(|x| (&x.name, &x.schema))).finish()?;
+            f.debug_map()
+                .entries(c.fields.iter().map(|x| (&x.name, &x.schema)))
+                .finish()?;
         }
         Ok(())
     }
@@ -272,7 +285,12 @@ pub struct SchemaBuilder {
 
 impl fmt::Debug for SchemaBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SchemaBuilder({} {:?})", self.content.kind.name(), self.content.name)
+        write!(
+            f,
+            "SchemaBuilder({} {:?})",
+            self.content.kind.name(),
+            self.content.name
+        )
     }
 }
 
@@ -364,7 +382,10 @@ impl SchemaBuilder {
 
     /// Appends a field.
     pub fn field(mut self, name: impl Into<Arc<str>>, schema: Schema) -> Self {
-        self.content.fields.push(Field { name: name.into(), schema });
+        self.content.fields.push(Field {
+            name: name.into(),
+            schema,
+        });
         self
     }
 
@@ -399,10 +420,18 @@ fn intern(content: Content, index: HashMap<Arc<str>, usize>) -> Schema {
     let mut table = INTERNED.lock().unwrap_or_else(PoisonError::into_inner);
     let bucket = table.entry(hash).or_default();
     bucket.retain(|weak| weak.strong_count() > 0);
-    if let Some(found) = bucket.iter().filter_map(Weak::upgrade).find(|inner| inner.content == content) {
+    if let Some(found) = bucket
+        .iter()
+        .filter_map(Weak::upgrade)
+        .find(|inner| inner.content == content)
+    {
         return Schema(found);
     }
-    let inner = Arc::new(Inner { id: SchemaId(NEXT_ID.fetch_add(1, Ordering::Relaxed)), content, index });
+    let inner = Arc::new(Inner {
+        id: SchemaId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
+        content,
+        index,
+    });
     bucket.push(Arc::downgrade(&inner));
     Schema(inner)
 }
@@ -414,7 +443,12 @@ mod tests {
     fn row(default: Option<Value>) -> Schema {
         SchemaBuilder::structure()
             .name("t.Value")
-            .field("id", SchemaBuilder::new(Kind::Int32).default(default).build_valid())
+            .field(
+                "id",
+                SchemaBuilder::new(Kind::Int32)
+                    .default(default)
+                    .build_valid(),
+            )
             .field("note", Schema::string().to_optional())
             .build_valid()
     }
@@ -426,7 +460,10 @@ mod tests {
         assert_eq!(a.id(), row(None).id());
         assert_ne!(a, row(Some(Value::Int32(0))));
         assert_ne!(a, a.to_optional());
-        assert_ne!(Schema::int32(), SchemaBuilder::new(Kind::Int32).doc("x").build_valid());
+        assert_ne!(
+            Schema::int32(),
+            SchemaBuilder::new(Kind::Int32).doc("x").build_valid()
+        );
     }
 
     #[test]
@@ -438,7 +475,9 @@ mod tests {
 
     #[test]
     fn duplicate_fields_are_refused() {
-        let b = SchemaBuilder::structure().field("a", Schema::int32()).field("a", Schema::int64());
+        let b = SchemaBuilder::structure()
+            .field("a", Schema::int32())
+            .field("a", Schema::int64());
         assert_eq!(b.build(), Err(SchemaError::DuplicateField("a".into())));
     }
 }

@@ -18,7 +18,12 @@ impl Struct {
     /// A struct of `schema` with these values, one per field in order. Panics when the number differs: that is a bug in the caller, not in data.
     pub fn new(schema: Schema, values: impl Into<Box<[Value]>>) -> Self {
         let values = values.into();
-        assert_eq!(schema.fields().len(), values.len(), "struct '{}' takes as many values as it has fields", schema.name().unwrap_or(""));
+        assert_eq!(
+            schema.fields().len(),
+            values.len(),
+            "struct '{}' takes as many values as it has fields",
+            schema.name().unwrap_or("")
+        );
         Self(Arc::new(Inner { schema, values }))
     }
 
@@ -52,13 +57,18 @@ impl Struct {
     pub fn get_or_default(&self, field: &str) -> Option<&Value> {
         let (i, f) = self.0.schema.field(field)?;
         let value = &self.0.values[i];
-        Some(if value.is_null() { f.schema.default().unwrap_or(value) } else { value })
+        Some(if value.is_null() {
+            f.schema.default().unwrap_or(value)
+        } else {
+            value
+        })
     }
 }
 
 impl PartialEq for Struct {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || (self.0.schema == other.0.schema && self.0.values == other.0.values)
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.0.schema == other.0.schema && self.0.values == other.0.values)
     }
 }
 

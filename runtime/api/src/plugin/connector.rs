@@ -86,7 +86,11 @@ pub trait SourceConnectorPlugin: Send + Sync {
         ExactlyOnceSupport::Supported
     }
     /// Checks offsets that a user wants to store: (partition, new offset or `None` to reset). A data error is the user's mistake (400).
-    fn alter_offsets(&self, props: &Props, offsets: &[(OffsetMap, Option<OffsetMap>)]) -> Result<AlterOffsets, TaskError> {
+    fn alter_offsets(
+        &self,
+        props: &Props,
+        offsets: &[(OffsetMap, Option<OffsetMap>)],
+    ) -> Result<AlterOffsets, TaskError> {
         let _ = (props, offsets);
         Ok(AlterOffsets::Unchecked)
     }

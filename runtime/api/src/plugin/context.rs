@@ -35,7 +35,10 @@ pub trait Clock: Send + Sync + fmt::Debug {
 /// Reads source offsets that were stored earlier, by this task or its predecessors.
 pub trait OffsetReader: Send + Sync + fmt::Debug {
     /// The offset last stored for `partition` of this connector (partitions are compared as maps, not as bytes); `None` when there is none or it was reset.
-    fn offset<'a>(&'a self, partition: &'a OffsetMap) -> BoxFuture<'a, Result<Option<OffsetMap>, super::TaskError>>;
+    fn offset<'a>(
+        &'a self,
+        partition: &'a OffsetMap,
+    ) -> BoxFuture<'a, Result<Option<OffsetMap>, super::TaskError>>;
 }
 
 /// A number that a task sets and `/metrics` shows. Cheap to set per batch.

@@ -43,10 +43,21 @@ pub enum Decoded {
 /// met and does its I/O in [`prepare`](Self::prepare).
 pub trait Converter: Send {
     /// Appends the bytes of `data` to `out`. May add headers. On an error `out` may hold a partial value: the caller drops it.
-    fn encode(&mut self, topic: &str, headers: &mut Headers, data: &Data, out: &mut Vec<u8>) -> Result<Encoded, DataError>;
+    fn encode(
+        &mut self,
+        topic: &str,
+        headers: &mut Headers,
+        data: &Data,
+        out: &mut Vec<u8>,
+    ) -> Result<Encoded, DataError>;
 
     /// Decodes `bytes` (`None` is null). Text and bytes of the result may be slices of the same frame.
-    fn decode(&mut self, topic: &str, headers: &Headers, bytes: Option<&Blob>) -> Result<Decoded, DataError>;
+    fn decode(
+        &mut self,
+        topic: &str,
+        headers: &Headers,
+        bytes: Option<&Blob>,
+    ) -> Result<Decoded, DataError>;
 
     /// Does what a `NeedsSchema` asked for. The default is for converters that never ask.
     fn prepare<'a>(&'a mut self, need: NeedsSchema) -> BoxFuture<'a, Result<(), DataError>> {
@@ -58,7 +69,13 @@ pub trait Converter: Send {
 /// Turns header values into bytes and back.
 pub trait HeaderConverter: Send {
     /// Appends the bytes of a header's value to `out`; `false`: the value is null.
-    fn encode(&mut self, topic: &str, name: &str, data: &Data, out: &mut Vec<u8>) -> Result<bool, DataError>;
+    fn encode(
+        &mut self,
+        topic: &str,
+        name: &str,
+        data: &Data,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, DataError>;
 
     /// Decodes a header's value.
     fn decode(&mut self, topic: &str, name: &str, bytes: Option<&Blob>) -> Result<Data, DataError>;

@@ -39,7 +39,13 @@ impl TaskError {
             ErrorKind::Config => "org.apache.kafka.common.config.ConfigException",
             ErrorKind::Fatal => "org.apache.kafka.connect.errors.ConnectException",
         };
-        Self { kind, code, message: message.into(), java_class, source: None }
+        Self {
+            kind,
+            code,
+            message: message.into(),
+            java_class,
+            source: None,
+        }
     }
 
     /// [`ErrorKind::Retriable`]
@@ -77,9 +83,15 @@ impl TaskError {
         let mut cause: Option<&(dyn Error + 'static)> = self.source.as_deref().map(|e| e as _);
         while let Some(error) = cause {
             match error.downcast_ref::<TaskError>() {
-                Some(inner) => text.push_str(&format!("\nCaused by: {}: {}", inner.java_class, inner.message)),
+                Some(inner) => text.push_str(&format!(
+                    "\nCaused by: {}: {}",
+                    inner.java_class, inner.message
+                )),
                 None => match error.downcast_ref::<DataError>() {
-                    Some(inner) => text.push_str(&format!("\nCaused by: {}: {}", inner.java_class, inner.message)),
+                    Some(inner) => text.push_str(&format!(
+                        "\nCaused by: {}: {}",
+                        inner.java_class, inner.message
+                    )),
                     None => text.push_str(&format!("\nCaused by: {error}")),
                 },
             }
@@ -154,7 +166,12 @@ pub struct DataError {
 impl DataError {
     /// An error that stays, reported as Connect's `DataException`.
     pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
-        Self { retriable: false, message: message.into(), java_class: "org.apache.kafka.connect.errors.DataException", source: None }
+        Self {
+            retriable: false,
+            message: message.into(),
+            java_class: "org.apache.kafka.connect.errors.DataException",
+            source: None,
+        }
     }
 
     /// Marks the error as worth trying again.

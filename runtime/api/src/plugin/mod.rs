@@ -18,10 +18,14 @@ mod source;
 mod transform;
 
 pub use connector::{
-    AlterOffsets, ConnectorContext, ExactlyOnceSupport, PluginInfo, SinkConnector, SinkConnectorPlugin, SourceConnector, SourceConnectorPlugin,
+    AlterOffsets, ConnectorContext, ExactlyOnceSupport, PluginInfo, SinkConnector,
+    SinkConnectorPlugin, SourceConnector, SourceConnectorPlugin,
 };
 pub use context::{Clock, Gauge, OffsetReader, TaskId, TaskMetrics};
-pub use converter::{Converter, ConverterPlugin, Decoded, Encoded, HeaderConverter, HeaderConverterPlugin, NeedsSchema};
+pub use converter::{
+    Converter, ConverterPlugin, Decoded, Encoded, HeaderConverter, HeaderConverterPlugin,
+    NeedsSchema,
+};
 pub use error::{DataError, ErrorKind, Stage, TaskError};
 pub use sink::{ErrantRecordReporter, Offsets, SinkBatch, SinkTask, SinkTaskContext};
 pub use source::{Poll, SourceBatch, SourceTask, SourceTaskContext, Watermark};

@@ -59,10 +59,14 @@ impl SourceBatch {
 
     /// Index of a source partition, to put into records. Look it up once, not per record: indexes stay valid for the life of the task.
     pub fn partition(&mut self, partition: &OffsetMap) -> u32 {
-        let at = self.partitions.iter().position(|p| **p == *partition).unwrap_or_else(|| {
-            self.partitions.push(Arc::new(partition.clone()));
-            self.partitions.len() - 1
-        });
+        let at = self
+            .partitions
+            .iter()
+            .position(|p| **p == *partition)
+            .unwrap_or_else(|| {
+                self.partitions.push(Arc::new(partition.clone()));
+                self.partitions.len() - 1
+            });
         at as u32
     }
 

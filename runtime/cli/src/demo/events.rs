@@ -30,7 +30,12 @@ impl EventFeed {
     /// Opens the topics once the snapshot has made them.
     pub(crate) async fn open(worker: &WorkerProcess) -> Result<Self> {
         let log: Arc<dyn Log> = match worker.bootstrap() {
-            Some(servers) => KafkaLog::connect(KafkaOptions { properties: vec![("bootstrap.servers".to_owned(), servers.to_owned())] }).await?,
+            Some(servers) => {
+                KafkaLog::connect(KafkaOptions {
+                    properties: vec![("bootstrap.servers".to_owned(), servers.to_owned())],
+                })
+                .await?
+            }
             None => EmbeddedLog::open_read_only(worker.log_dir())?,
         };
         let admin = log.admin();
@@ -52,8 +57,20 @@ impl EventFeed {
             };
             from.extend((0..description.partitions).map(|p| (TopicPartition::new(&*topic, p), -2)));
         }
-        let reader = log.reader(ReaderOptions { client_id: "millrace-demo".to_owned(), from, settings: Vec::new() }).await.context("reading the shop's topics")?;
-        Ok(Self { _log: log, reader, total: 0, recent: VecDeque::with_capacity(SHOWN) })
+        let reader = log
+            .reader(ReaderOptions {
+                client_id: "millrace-demo".to_owned(),
+                from,
+                settings: Vec::new(),
+            })
+            .await
+            .context("reading the shop's topics")?;
+        Ok(Self {
+            _log: log,
+            reader,
+            total: 0,
+            recent: VecDeque::with_capacity(SHOWN),
+        })
     }
 
     /// Waits for events and takes note of them. Cancel-safe.
@@ -64,8 +81,18 @@ impl EventFeed {
         let count = events.clone().count();
         self.total += count as u64;
         for record in events.skip(count.saturating_sub(SHOWN)) {
-            let table = batch.topic_partition(record).topic.rsplit('.').next().unwrap_or("").to_owned();
-            let line = describe(&table, batch.key(record), batch.value(record).unwrap_or_default());
+            let table = batch
+                .topic_partition(record)
+                .topic
+                .rsplit('.')
+                .next()
+                .unwrap_or("")
+                .to_owned();
+            let line = describe(
+                &table,
+                batch.key(record),
+                batch.value(record).unwrap_or_default(),
+            );
             if self.recent.len() == SHOWN {
                 self.recent.pop_front();
             }
@@ -85,24 +112,47 @@ impl EventFeed {
 
 /// One line: operation, table, key, and what is different.
 fn describe(table: &str, key: Option<&[u8]>, value: &[u8]) -> String {
-    let payload = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).map(|mut v| v["payload"].take()).unwrap_or_default();
+    let payload = |bytes: &[u8]| {
+        serde_json::from_slice::<Value>(bytes)
+            .map(|mut v| v["payload"].take())
+            .unwrap_or_default()
+    };
     let key = payload(key.unwrap_or(b"null"));
-    let key: Vec<String> = key.as_object().map(|o| o.values().map(plain).collect()).unwrap_or_default();
+    let key: Vec<String> = key
+        .as_object()
+        .map(|o| o.values().map(plain).collect())
+        .unwrap_or_default();
     let event = payload(value);
     let (before, after) = (&event["before"], &event["after"]);
     let diff: Vec<String> = match (after.as_object(), before.as_object()) {
-        (Some(after), Some(before)) => {
-            after.iter().filter(|(k, v)| before.get(*k) != Some(v)).map(|(k, v)| format!("{k}: {} → {}", plain(&before[k]), plain(v))).collect()
-        }
-        (Some(after), None) => after.iter().map(|(k, v)| format!("{k}={}", plain(v))).collect(),
+        (Some(after), Some(before)) => after
+            .iter()
+            .filter(|(k, v)| before.get(*k) != Some(v))
+            .map(|(k, v)| format!("{k}: {} → {}", plain(&before[k]), plain(v)))
+            .collect(),
+        (Some(after), None) => after
+            .iter()
+            .map(|(k, v)| format!("{k}={}", plain(v)))
+            .collect(),
         (None, _) => Vec::new(),
     };
-    format!("{} {table:<11} {:<12} {}", event["op"].as_str().unwrap_or("?"), key.join("/"), diff.join(", "))
+    format!(
+        "{} {table:<11} {:<12} {}",
+        event["op"].as_str().unwrap_or("?"),
+        key.join("/"),
+        diff.join(", ")
+    )
 }
 
 fn plain(value: &Value) -> String {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    if text.chars().count() > 28 { format!("{}…", text.chars().take(27).collect::<String>()) } else { text }
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
+    if text.chars().count() > 28 {
+        format!("{}…", text.chars().take(27).collect::<String>())
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -112,7 +162,10 @@ mod tests {
     #[test]
     fn events_are_described_by_their_difference() {
         let update = br#"{"schema":null,"payload":{"before":{"id":1,"a":"x"},"after":{"id":1,"a":"y"},"op":"u"}}"#;
-        assert_eq!(describe("t", Some(br#"{"schema":null,"payload":{"id":1}}"#), update), "u t           1            a: x → y");
+        assert_eq!(
+            describe("t", Some(br#"{"schema":null,"payload":{"id":1}}"#), update),
+            "u t           1            a: x → y"
+        );
         let delete = br#"{"schema":null,"payload":{"before":{"id":1},"after":null,"op":"d"}}"#;
         assert_eq!(describe("t", None, delete), "d t                        ");
     }

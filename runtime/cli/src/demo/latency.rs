@@ -47,11 +47,26 @@ impl LatencyProbe {
                 let oldest = lock(&shared).waiting.front().map(|p| p.order);
                 let Some(oldest) = oldest else { continue };
                 // Fails until the sink has made the table.
-                let Ok(row) = client.query_one("SELECT max(id) FROM public.\"shop.public.orders\" WHERE id >= $1", &[&oldest]).await else { continue };
-                let Some(seen) = row.get::<_, Option<i64>>(0) else { continue };
+                let Ok(row) = client
+                    .query_one(
+                        "SELECT max(id) FROM public.\"shop.public.orders\" WHERE id >= $1",
+                        &[&oldest],
+                    )
+                    .await
+                else {
+                    continue;
+                };
+                let Some(seen) = row.get::<_, Option<i64>>(0) else {
+                    continue;
+                };
                 let now = Instant::now();
                 let mut measured = lock(&shared);
-                while let Some(placed) = measured.waiting.front().copied().filter(|p| p.order <= seen) {
+                while let Some(placed) = measured
+                    .waiting
+                    .front()
+                    .copied()
+                    .filter(|p| p.order <= seen)
+                {
                     measured.waiting.pop_front();
                     measured.times.push(now - placed.at);
                 }
@@ -73,8 +88,16 @@ impl LatencyProbe {
     pub(crate) fn summary(&self) -> Summary {
         let mut times = lock(&self.measured).times.clone();
         times.sort_unstable();
-        let at = |share: f64| times.get(((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1))).copied();
-        Summary { count: times.len(), p50: at(0.50), p99: at(0.99) }
+        let at = |share: f64| {
+            times
+                .get(((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1)))
+                .copied()
+        };
+        Summary {
+            count: times.len(),
+            p50: at(0.50),
+            p99: at(0.99),
+        }
     }
 
     pub(crate) async fn stop(self) -> Summary {

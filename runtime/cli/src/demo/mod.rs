@@ -61,7 +61,12 @@ pub(crate) async fn run(args: DemoArgs) -> Result<bool> {
 async fn with_database(args: &DemoArgs, database: &Database, screen: &mut Screen) -> Result<bool> {
     database.create_shop().await?;
     let worker = WorkerProcess::start(args.bootstrap_servers.as_deref()).await?;
-    screen.note(&format!("the worker answers at {} after {} ms, log: {}", worker.url(), worker.started_in().as_millis(), worker.log_name()));
+    screen.note(&format!(
+        "the worker answers at {} after {} ms, log: {}",
+        worker.url(),
+        worker.started_in().as_millis(),
+        worker.log_name()
+    ));
     let result = with_worker(args, database, &worker, screen).await;
     let stopped = worker.stop().await;
     let equal = result?;
@@ -69,18 +74,34 @@ async fn with_database(args: &DemoArgs, database: &Database, screen: &mut Screen
     Ok(equal)
 }
 
-async fn with_worker(args: &DemoArgs, database: &Database, worker: &WorkerProcess, screen: &mut Screen) -> Result<bool> {
+async fn with_worker(
+    args: &DemoArgs,
+    database: &Database,
+    worker: &WorkerProcess,
+    screen: &mut Screen,
+) -> Result<bool> {
     for (name, built_in) in [
-        ("shop-source", include_str!("../../../../configs/connectors/shop-source.json")),
-        ("shop-sink", include_str!("../../../../configs/connectors/shop-sink.json")),
+        (
+            "shop-source",
+            include_str!("../../../../configs/connectors/shop-source.json"),
+        ),
+        (
+            "shop-sink",
+            include_str!("../../../../configs/connectors/shop-sink.json"),
+        ),
     ] {
         let text = match &args.connectors {
-            Some(folder) => std::fs::read_to_string(folder.join(format!("{name}.json"))).with_context(|| format!("reading {name}.json"))?,
+            Some(folder) => std::fs::read_to_string(folder.join(format!("{name}.json")))
+                .with_context(|| format!("reading {name}.json"))?,
             None => built_in.to_owned(),
         };
         let (body, changed) = database.connector_json(&text)?;
         worker.submit(&body).await?;
-        let changed = if changed.is_empty() { String::new() } else { format!(" (with {changed})") };
+        let changed = if changed.is_empty() {
+            String::new()
+        } else {
+            format!(" (with {changed})")
+        };
         screen.note(&format!("POST /connectors {name}.json{changed}"));
     }
     worker.wait_running("shop-source").await?;
@@ -132,7 +153,9 @@ async fn with_worker(args: &DemoArgs, database: &Database, worker: &WorkerProces
     }
     let busy = started.elapsed();
     let changes = shop.close().await?;
-    screen.note(&format!("the shop is closed after {changes} changes; waiting until the copy is level"));
+    screen.note(&format!(
+        "the shop is closed after {changes} changes; waiting until the copy is level"
+    ));
     let usage = worker.usage()?;
     let verdict = wait_level(database, worker, &mut feed).await?;
     let latency = probe.stop().await;
@@ -142,7 +165,11 @@ async fn with_worker(args: &DemoArgs, database: &Database, worker: &WorkerProces
 }
 
 /// Compares again and again until source and copy are equal, or nothing has moved for a while.
-async fn wait_level(database: &Database, worker: &WorkerProcess, feed: &mut EventFeed) -> Result<Verdict> {
+async fn wait_level(
+    database: &Database,
+    worker: &WorkerProcess,
+    feed: &mut EventFeed,
+) -> Result<Verdict> {
     let mut last = (0, 0);
     let mut quiet_since = Instant::now();
     loop {
@@ -168,21 +195,47 @@ async fn wait_level(database: &Database, worker: &WorkerProcess, feed: &mut Even
     }
 }
 
-fn report(verdict: &Verdict, changes: u64, events: u64, busy: Duration, latency: latency::Summary, usage: worker::Usage) {
+fn report(
+    verdict: &Verdict,
+    changes: u64,
+    events: u64,
+    busy: Duration,
+    latency: latency::Summary,
+    usage: worker::Usage,
+) {
     println!();
     for table in &verdict.tables {
-        let state = if table.differences.is_empty() { "equal" } else { "DIFFERENT" };
-        println!("  {:<12} {:>7} rows, {:>7} in the copy: {state}", table.name, table.source_rows, table.copy_rows);
+        let state = if table.differences.is_empty() {
+            "equal"
+        } else {
+            "DIFFERENT"
+        };
+        println!(
+            "  {:<12} {:>7} rows, {:>7} in the copy: {state}",
+            table.name, table.source_rows, table.copy_rows
+        );
         for difference in table.differences.iter().take(5) {
             println!("      {difference}");
         }
     }
     println!();
-    println!("  {changes} changes in {:.1} s, {events} change events", busy.as_secs_f64());
+    println!(
+        "  {changes} changes in {:.1} s, {events} change events",
+        busy.as_secs_f64()
+    );
     if let (Some(p50), Some(p99)) = (latency.p50, latency.p99) {
-        println!("  commit → row in the copy: p50 {} ms, p99 {} ms ({} orders, looked at every 5 ms)", p50.as_millis(), p99.as_millis(), latency.count);
+        println!(
+            "  commit → row in the copy: p50 {} ms, p99 {} ms ({} orders, looked at every 5 ms)",
+            p50.as_millis(),
+            p99.as_millis(),
+            latency.count
+        );
     }
-    let per_change = if events > 0 { usage.cpu_seconds * 1e6 / events as f64 } else { 0.0 };
+    let per_change = if events > 0 {
+        usage.cpu_seconds * 1e6 / events as f64
+    } else {
+        0.0
+    };
     println!(
         "  worker: {:.2} CPU s ({per_change:.0} µs per event, source, sink and start together), {:.0} MB now, {:.0} MB at most",
         usage.cpu_seconds,
@@ -190,5 +243,12 @@ fn report(verdict: &Verdict, changes: u64, events: u64, busy: Duration, latency:
         usage.peak_rss_bytes as f64 / 1e6
     );
     println!();
-    println!("  {}", if verdict.is_equal() { "verdict: every row of every table is equal to its copy" } else { "verdict: NOT equal" });
+    println!(
+        "  {}",
+        if verdict.is_equal() {
+            "verdict: every row of every table is equal to its copy"
+        } else {
+            "verdict: NOT equal"
+        }
+    );
 }

@@ -30,12 +30,20 @@ pub(crate) struct Screen {
 
 impl Screen {
     pub(crate) fn new() -> Self {
-        Self { live: std::io::stdout().is_terminal(), drawn: 0, last_events: 0 }
+        Self {
+            live: std::io::stdout().is_terminal(),
+            drawn: 0,
+            last_events: 0,
+        }
     }
 
     /// Time between two views.
     pub(crate) fn interval(&self) -> Duration {
-        if self.live { Duration::from_millis(250) } else { Duration::from_secs(1) }
+        if self.live {
+            Duration::from_millis(250)
+        } else {
+            Duration::from_secs(1)
+        }
     }
 
     /// A line that stays.
@@ -48,8 +56,11 @@ impl Screen {
     pub(crate) fn draw(&mut self, now: &Snapshot) {
         let rate = (now.events - self.last_events) as f64 / self.interval().as_secs_f64();
         self.last_events = now.events;
-        let millis = |d: Option<Duration>| d.map_or("–".to_owned(), |d| format!("{} ms", d.as_millis()));
-        let slot = now.slot_bytes.map_or("–".to_owned(), |b| format!("{:.1} MB", b as f64 / 1e6));
+        let millis =
+            |d: Option<Duration>| d.map_or("–".to_owned(), |d| format!("{} ms", d.as_millis()));
+        let slot = now
+            .slot_bytes
+            .map_or("–".to_owned(), |b| format!("{:.1} MB", b as f64 / 1e6));
         let figures = format!(
             "{:>3.0}/{} s  changes {}  events {}  {rate:.0}/s  commit→table p50 {} p99 {}  slot holds {slot}  worker {:.0} % CPU {:.0} MB",
             now.elapsed.as_secs_f64(),
@@ -67,7 +78,13 @@ impl Screen {
         }
         self.erase();
         let width = terminal_width();
-        let lines: Vec<String> = now.recent.iter().map(String::as_str).chain(["", &figures]).map(|l| l.chars().take(width).collect()).collect();
+        let lines: Vec<String> = now
+            .recent
+            .iter()
+            .map(String::as_str)
+            .chain(["", &figures])
+            .map(|l| l.chars().take(width).collect())
+            .collect();
         let mut out = std::io::stdout().lock();
         for line in &lines {
             let _ = writeln!(out, "{line}");
@@ -92,5 +109,8 @@ impl Screen {
 
 /// Columns as the shell says; 120 where it does not.
 fn terminal_width() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(120)
+    std::env::var("COLUMNS")
+        .ok()
+        .and_then(|c| c.parse().ok())
+        .unwrap_or(120)
 }

@@ -45,7 +45,12 @@ impl Shop {
             random: 0x9e37_79b9_7f4a_7c15,
         };
         let business = tokio::spawn(business.run(close.clone(), sender));
-        Ok(Self { changes, close, business, placed })
+        Ok(Self {
+            changes,
+            close,
+            business,
+            placed,
+        })
     }
 
     /// Rows changed so far.
@@ -135,7 +140,13 @@ impl Business {
                 &[],
             )
             .await?;
-        Ok((4, Some(Placed { order: row.get(0), at: Instant::now() })))
+        Ok((
+            4,
+            Some(Placed {
+                order: row.get(0),
+                at: Instant::now(),
+            }),
+        ))
     }
 
     /// A number below `n`; the same sequence in each run.

@@ -30,8 +30,12 @@ pub(crate) struct WorkerProcess {
 impl WorkerProcess {
     /// Starts the worker and waits until its REST API answers.
     pub(crate) async fn start(bootstrap: Option<&str>) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("millrace-demo-").tempdir()?;
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let dir = tempfile::Builder::new()
+            .prefix("millrace-demo-")
+            .tempdir()?;
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?
+            .local_addr()?
+            .port();
         let url = format!("http://127.0.0.1:{port}");
         let log = match bootstrap {
             // Names of its own, so that a demo on a cluster that is in use disturbs nobody.
@@ -45,7 +49,9 @@ impl WorkerProcess {
             None => format!("log.dir={}\n", dir.path().join("log").display()),
         };
         let json = "org.apache.kafka.connect.json.JsonConverter";
-        let properties = format!("{log}listeners={url}\nkey.converter={json}\nvalue.converter={json}\noffset.flush.interval.ms=1000\n");
+        let properties = format!(
+            "{log}listeners={url}\nkey.converter={json}\nvalue.converter={json}\noffset.flush.interval.ms=1000\n"
+        );
         let file = dir.path().join("worker.properties");
         std::fs::write(&file, properties)?;
         let output = std::fs::File::create(dir.path().join("worker.log"))?;
@@ -59,13 +65,24 @@ impl WorkerProcess {
             .kill_on_drop(true)
             .spawn()
             .context("starting the worker")?;
-        let mut this = Self { child, dir, bootstrap: bootstrap.map(str::to_owned), url, started_in: Duration::ZERO, client: reqwest::Client::new() };
+        let mut this = Self {
+            child,
+            dir,
+            bootstrap: bootstrap.map(str::to_owned),
+            url,
+            started_in: Duration::ZERO,
+            client: reqwest::Client::new(),
+        };
         while this.client.get(&this.url).send().await.is_err() {
             if let Some(status) = this.child.try_wait()? {
                 bail!("the worker has ended with {status}:\n{}", this.end_of_log());
             }
             if begun.elapsed() > Duration::from_secs(60) {
-                bail!("the worker does not answer at {}:\n{}", this.url, this.end_of_log());
+                bail!(
+                    "the worker does not answer at {}:\n{}",
+                    this.url,
+                    this.end_of_log()
+                );
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -99,10 +116,19 @@ impl WorkerProcess {
 
     /// Creates a connector.
     pub(crate) async fn submit(&self, body: &Value) -> Result<()> {
-        let response = self.client.post(format!("{}/connectors", self.url)).json(body).send().await?;
+        let response = self
+            .client
+            .post(format!("{}/connectors", self.url))
+            .json(body)
+            .send()
+            .await?;
         let status = response.status();
         if !status.is_success() {
-            bail!("POST /connectors was answered {status}: {}\n{}", response.text().await?, self.end_of_log());
+            bail!(
+                "POST /connectors was answered {status}: {}\n{}",
+                response.text().await?,
+                self.end_of_log()
+            );
         }
         Ok(())
     }
@@ -113,7 +139,11 @@ impl WorkerProcess {
         loop {
             let status = self.status(connector).await?;
             let running = |v: &Value| v["state"] == "RUNNING";
-            if running(&status["connector"]) && status["tasks"].as_array().is_some_and(|t| !t.is_empty() && t.iter().all(running)) {
+            if running(&status["connector"])
+                && status["tasks"]
+                    .as_array()
+                    .is_some_and(|t| !t.is_empty() && t.iter().all(running))
+            {
                 return Ok(());
             }
             if let Some(trace) = trace(&status) {
@@ -132,7 +162,13 @@ impl WorkerProcess {
     }
 
     async fn status(&self, connector: &str) -> Result<Value> {
-        Ok(self.client.get(format!("{}/connectors/{connector}/status", self.url)).send().await?.json().await?)
+        Ok(self
+            .client
+            .get(format!("{}/connectors/{connector}/status", self.url))
+            .send()
+            .await?
+            .json()
+            .await?)
     }
 
     /// CPU time and memory of the process.
@@ -141,14 +177,28 @@ impl WorkerProcess {
         let proc = Path::new("/proc").join(pid.to_string());
         let stat = std::fs::read_to_string(proc.join("stat"))?;
         // Behind the command's name, which may contain blanks: fields 14 and 15 are ticks of a hundredth of a second.
-        let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_ascii_whitespace().collect();
-        let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
+        let fields: Vec<&str> = stat
+            .rsplit_once(')')
+            .map_or("", |(_, rest)| rest)
+            .split_ascii_whitespace()
+            .collect();
+        let ticks = |i: usize| {
+            fields
+                .get(i)
+                .and_then(|f| f.parse::<f64>().ok())
+                .unwrap_or(0.0)
+        };
         let status = std::fs::read_to_string(proc.join("status"))?;
         let kilobytes = |key: &str| {
             let line = status.lines().find_map(|l| l.strip_prefix(key));
-            line.and_then(|l| l.split_ascii_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0)
+            line.and_then(|l| l.split_ascii_whitespace().next()?.parse::<u64>().ok())
+                .unwrap_or(0)
         };
-        Ok(Usage { cpu_seconds: (ticks(11) + ticks(12)) / 100.0, rss_bytes: kilobytes("VmRSS:") * 1024, peak_rss_bytes: kilobytes("VmHWM:") * 1024 })
+        Ok(Usage {
+            cpu_seconds: (ticks(11) + ticks(12)) / 100.0,
+            rss_bytes: kilobytes("VmRSS:") * 1024,
+            peak_rss_bytes: kilobytes("VmHWM:") * 1024,
+        })
     }
 
     /// Stops the worker in an orderly way.
@@ -171,6 +221,9 @@ impl WorkerProcess {
 }
 
 fn trace(status: &Value) -> Option<String> {
-    let all = std::iter::once(&status["connector"]).chain(status["tasks"].as_array().into_iter().flatten());
-    all.filter(|s| s["state"] == "FAILED").map(|s| s["trace"].as_str().unwrap_or("no trace").to_owned()).next()
+    let all = std::iter::once(&status["connector"])
+        .chain(status["tasks"].as_array().into_iter().flatten());
+    all.filter(|s| s["state"] == "FAILED")
+        .map(|s| s["trace"].as_str().unwrap_or("no trace").to_owned())
+        .next()
 }

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use millrace_api::config::connector::{
-    PluginDefaults, sink_connector_def, source_connector_def,
-};
+use millrace_api::config::connector::{PluginDefaults, sink_connector_def, source_connector_def};
 use millrace_api::config::{Props, RawProps, UnknownKey, unknown_keys};
 use millrace_api::plugin::{
     ConnectorContext, ErrorKind, SinkConnector, SourceConnector, TaskError, TaskId,

@@ -60,18 +60,25 @@ pub(super) struct Budget {
 
 pub(super) fn budget() -> Result<Budget> {
     let kills = match env::var("MILLRACE_CRASH_KILLS") {
-        Ok(text) if !text.is_empty() => text.parse().with_context(|| format!("MILLRACE_CRASH_KILLS={text}: a number is needed"))?,
+        Ok(text) if !text.is_empty() => text
+            .parse()
+            .with_context(|| format!("MILLRACE_CRASH_KILLS={text}: a number is needed"))?,
         _ => 64usize,
     };
     let per_log = kills.div_ceil(2).max(2);
     let snapshot = (per_log / 8).clamp(1, 40);
-    Ok(Budget { snapshot, streaming: per_log - snapshot })
+    Ok(Budget {
+        snapshot,
+        streaming: per_log - snapshot,
+    })
 }
 
 pub(super) fn seed() -> Result<u64> {
     match env::var("MILLRACE_CRASH_SEED") {
         Ok(text) if text.is_empty() => Ok(RandomState::new().hash_one(0) >> 16),
-        Ok(text) => text.parse().with_context(|| format!("MILLRACE_CRASH_SEED={text}: a number is needed")),
+        Ok(text) => text
+            .parse()
+            .with_context(|| format!("MILLRACE_CRASH_SEED={text}: a number is needed")),
         Err(_) => Ok(20_261_127),
     }
 }
@@ -80,10 +87,21 @@ pub(super) fn seed() -> Result<u64> {
 pub(super) fn streaming(random: &mut Random, count: usize) -> Vec<Kill> {
     let mut kills: Vec<Kill> = (0..count)
         .map(|n| match n {
-            0..9 => Kill::At { place: PLACES[n], hit: 1 },
-            9..18 => Kill::At { place: PLACES[n - 9], hit: 2 + random.below(5) },
-            _ if n % 3 == 0 => Kill::At { place: PLACES[random.below(9) as usize], hit: 1 + random.below(8) },
-            _ => Kill::After { transactions: 1 + random.below(120) },
+            0..9 => Kill::At {
+                place: PLACES[n],
+                hit: 1,
+            },
+            9..18 => Kill::At {
+                place: PLACES[n - 9],
+                hit: 2 + random.below(5),
+            },
+            _ if n % 3 == 0 => Kill::At {
+                place: PLACES[random.below(9) as usize],
+                hit: 1 + random.below(8),
+            },
+            _ => Kill::After {
+                transactions: 1 + random.below(120),
+            },
         })
         .collect();
     random.shuffle(&mut kills);
@@ -91,7 +109,11 @@ pub(super) fn streaming(random: &mut Random, count: usize) -> Vec<Kill> {
 }
 
 /// Starts a worker that is down, and sees it die.
-pub(super) async fn start_and_die(worker: &mut Worker, kill: Kill, committed: impl Fn() -> u64) -> Result<()> {
+pub(super) async fn start_and_die(
+    worker: &mut Worker,
+    kill: Kill,
+    committed: impl Fn() -> u64,
+) -> Result<()> {
     match kill {
         Kill::At { place, hit } => {
             worker.set_env("MILLRACE_FAILPOINTS", Some(&format!("{place}=kill@{hit}")));
@@ -99,15 +121,24 @@ pub(super) async fn start_and_die(worker: &mut Worker, kill: Kill, committed: im
             // It may die before it answers.
             if worker.pid().is_some() {
                 started?;
-                let status = worker.wait_exit(PATIENCE).await.with_context(|| format!("{kill:?}"))?;
-                anyhow::ensure!(!status.success(), "{kill:?}: the worker ended with {status}");
+                let status = worker
+                    .wait_exit(PATIENCE)
+                    .await
+                    .with_context(|| format!("{kill:?}"))?;
+                anyhow::ensure!(
+                    !status.success(),
+                    "{kill:?}: the worker ended with {status}"
+                );
             }
         }
         Kill::After { transactions } => {
             worker.set_env("MILLRACE_FAILPOINTS", None);
             let goal = committed() + transactions;
             worker.start_again().await?;
-            wait_until(PATIENCE, "more transactions are committed", async || Ok((committed() >= goal).then_some(()))).await?;
+            wait_until(PATIENCE, "more transactions are committed", async || {
+                Ok((committed() >= goal).then_some(()))
+            })
+            .await?;
             worker.kill().await?;
         }
     }

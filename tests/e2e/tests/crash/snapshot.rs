@@ -13,32 +13,70 @@ const BATCH: u64 = 20;
 pub(super) async fn crash_during_the_snapshot(log: LogKind) -> Result<()> {
     let (seed, kills) = (plan::seed()?, plan::budget()?.snapshot);
     eprintln!("crash_during_the_snapshot on {log:?}: {kills} kills, MILLRACE_CRASH_SEED={seed}");
-    run(log, seed, kills).await.with_context(|| format!("MILLRACE_CRASH_SEED={seed}"))
+    run(log, seed, kills)
+        .await
+        .with_context(|| format!("MILLRACE_CRASH_SEED={seed}"))
 }
 
 async fn run(log: LogKind, seed: u64, kills: usize) -> Result<()> {
     let mut random = Random::new(seed ^ (7 + log as u64));
     let ground = Ground::new(log, "snapshot", SCHEMA).await?;
-    ground.sql.batch_execute(&format!("INSERT INTO entry SELECT n, md5(n::text) FROM generate_series(1, {ROWS}) AS n")).await?;
+    ground
+        .sql
+        .batch_execute(&format!(
+            "INSERT INTO entry SELECT n, md5(n::text) FROM generate_series(1, {ROWS}) AS n"
+        ))
+        .await?;
     // Many small batches, each written by itself: the snapshot takes long enough to be hit anywhere.
-    let mut worker = ground.start_with(ground.worker().set("millrace.source.commit.linger.ms", "0").set("offset.flush.interval.ms", "20")).await?;
-    ground.create(&worker, "sink", &ground.sink(&TABLES)).await?;
-    let source = changed(&ground.source(&TABLES), &[("max.batch.size", &BATCH.to_string())]);
+    let mut worker = ground
+        .start_with(
+            ground
+                .worker()
+                .set("millrace.source.commit.linger.ms", "0")
+                .set("offset.flush.interval.ms", "20"),
+        )
+        .await?;
+    ground
+        .create(&worker, "sink", &ground.sink(&TABLES))
+        .await?;
+    ground
+        .create(&worker, "sink", &ground.sink(&TABLES))
+        .await?;
+    let source = changed(
+        &ground.source(&TABLES),
+        &[("max.batch.size", &BATCH.to_string())],
+    );
     let stopped = json!({ "name": "source", "config": source, "initial_state": "STOPPED" });
-    worker.rest().post("/connectors", &stopped).await?.success()?;
+    worker
+        .rest()
+        .post("/connectors", &stopped)
+        .await?
+        .success()?;
     worker.terminate().await?;
     let writers = Writers::start(&ground.database, seed).await?;
     for n in 0..kills {
-        let place = ["source-after-poll", "source-after-produce", "source-after-offset-write", "source-before-offset-write"][n % 4];
+        let place = [
+            "source-after-poll",
+            "source-after-produce",
+            "source-after-offset-write",
+            "source-before-offset-write",
+        ][n % 4];
         // Of more batches than this the snapshot consists anyway; offsets are written less often.
-        let hit = 1 + random.below(if place.contains("offset") { 3 } else { ROWS / BATCH / 2 });
+        let hit = 1 + random.below(if place.contains("offset") {
+            3
+        } else {
+            ROWS / BATCH / 2
+        });
         let kill = Kill::At { place, hit };
         if n == 0 {
             worker.set_env("MILLRACE_FAILPOINTS", Some(&format!("{place}=kill@{hit}")));
             worker.start_again().await?;
             // Its answer may be lost.
             drop(worker.rest().put_empty("/connectors/source/resume").await);
-            worker.wait_exit(PATIENCE).await.with_context(|| format!("{kill:?}"))?;
+            worker
+                .wait_exit(PATIENCE)
+                .await
+                .with_context(|| format!("{kill:?}"))?;
         } else {
             plan::start_and_die(&mut worker, kill, || writers.committed()).await?;
         }
@@ -47,21 +85,51 @@ async fn run(log: LogKind, seed: u64, kills: usize) -> Result<()> {
     worker.start_again().await?;
     let mut capture = Capture::open(ground.log().await?, &ground.topics(&TABLES)).await?;
     let goal = writers.committed() + 100;
-    wait_until(PATIENCE, "more transactions are committed", async || Ok((writers.committed() >= goal).then_some(()))).await?;
+    wait_until(PATIENCE, "more transactions are committed", async || {
+        Ok((writers.committed() >= goal).then_some(()))
+    })
+    .await?;
     writers.stop().await?;
     wait_level(&ground, &mut capture).await?;
 
     // The last snapshot and what follows it must be the whole truth, without what earlier runs have written.
     for (table, columns) in [("counter", ["id", "n"]), ("entry", ["id", "token"])] {
         let topic = ground.topic(table);
-        let last = capture.of(&topic).filter(|event| event.op() == "r").last().context("a snapshot record")?.run().to_owned();
-        let from = capture.of(&topic).position(|event| event.op() == "r" && event.run() == last).unwrap_or(0);
+        let last = capture
+            .of(&topic)
+            .filter(|event| event.op() == "r")
+            .last()
+            .context("a snapshot record")?
+            .run()
+            .to_owned();
+        let from = capture
+            .of(&topic)
+            .position(|event| event.op() == "r" && event.run() == last)
+            .unwrap_or(0);
         let alone = replay(capture.of(&topic).skip(from), &columns)?;
+        ground
+            .create(&worker, "sink", &ground.sink(&TABLES))
+            .await?;
         let source = table_rows(&ground.sql, table, &["id"], &columns).await?;
-        ensure!(alone == source, "{table}: {} rows, {} after the last snapshot", source.len(), alone.len());
-        let runs: std::collections::BTreeSet<&str> = capture.of(&topic).filter(|event| event.op() == "r").map(|event| event.run()).collect();
-        eprintln!("{log:?} {table}: {} snapshots have written records", runs.len());
-        ensure!(table == "counter" || runs.len() > 1, "no snapshot was interrupted after it had written something");
+        ensure!(
+            alone == source,
+            "{table}: {} rows, {} after the last snapshot",
+            source.len(),
+            alone.len()
+        );
+        let runs: std::collections::BTreeSet<&str> = capture
+            .of(&topic)
+            .filter(|event| event.op() == "r")
+            .map(|event| event.run())
+            .collect();
+        eprintln!(
+            "{log:?} {table}: {} snapshots have written records",
+            runs.len()
+        );
+        ensure!(
+            table == "counter" || runs.len() > 1,
+            "no snapshot was interrupted after it had written something"
+        );
     }
     Ok(())
 }

@@ -11,19 +11,26 @@ use super::writers::{Expected, SCHEMA, TABLES, Writers};
 pub(super) async fn crash_while_streaming(log: LogKind) -> Result<()> {
     let (seed, kills) = (plan::seed()?, plan::budget()?.streaming);
     eprintln!("crash_while_streaming on {log:?}: {kills} kills, MILLRACE_CRASH_SEED={seed}");
-    run(log, seed, kills).await.with_context(|| format!("MILLRACE_CRASH_SEED={seed}"))
+    run(log, seed, kills)
+        .await
+        .with_context(|| format!("MILLRACE_CRASH_SEED={seed}"))
 }
 
 async fn run(log: LogKind, seed: u64, kills: usize) -> Result<()> {
     let mut random = Random::new(seed ^ log as u64);
     let ground = Ground::new(log, "crash", SCHEMA).await?;
     let mut worker = ground.start().await?;
-    ground.create(&worker, "source", &ground.source(&TABLES)).await?;
-    ground.create(&worker, "sink", &ground.sink(&TABLES)).await?;
+    ground
+        .create(&worker, "source", &ground.source(&TABLES))
+        .await?;
+    ground
+        .create(&worker, "sink", &ground.sink(&TABLES))
+        .await?;
     ground.wait_streaming().await?;
     let writers = Writers::start(&ground.database, seed).await?;
     let mut capture = Capture::open(ground.log().await?, &ground.topics(&TABLES)).await?;
-    let mut offsets = Capture::open(ground.log().await?, &[format!("{}-offsets", ground.id)]).await?;
+    let mut offsets =
+        Capture::open(ground.log().await?, &[format!("{}-offsets", ground.id)]).await?;
     worker.kill().await?;
 
     // What each run went on from.
@@ -31,13 +38,27 @@ async fn run(log: LogKind, seed: u64, kills: usize) -> Result<()> {
     let mut known: HashSet<String> = HashSet::new();
     for kill in plan::streaming(&mut random, kills) {
         capture.catch_up().await?;
-        let last: HashSet<String> = capture.events.iter().map(|event| event.run().to_owned()).collect();
+        let last: HashSet<String> = capture
+            .events
+            .iter()
+            .map(|event| event.run().to_owned())
+            .collect();
         known.extend(last);
         offsets.catch_up().await?;
-        let from = offsets.events.iter().rev().find(|event| event.key[0] == "source").and_then(|event| Stored::from_offset(event.value.as_ref()?));
+        let from = offsets
+            .events
+            .iter()
+            .rev()
+            .find(|event| event.key[0] == "source")
+            .and_then(|event| Stored::from_offset(event.value.as_ref()?));
         plan::start_and_die(&mut worker, kill, || writers.committed()).await?;
         capture.catch_up().await?;
-        let new: HashSet<&str> = capture.events.iter().map(Event::run).filter(|run| !known.contains(*run)).collect();
+        let new: HashSet<&str> = capture
+            .events
+            .iter()
+            .map(Event::run)
+            .filter(|run| !known.contains(*run))
+            .collect();
         if let (1, Some(from)) = (new.len(), from) {
             stored.extend(new.iter().map(|run| ((*run).to_owned(), from)));
         }
@@ -74,18 +95,42 @@ pub(super) async fn wait_level(ground: &Ground, capture: &mut Capture) -> Result
     Ok(())
 }
 
-async fn check(ground: &Ground, capture: &Capture, stored: &HashMap<String, Stored>, expected: &Expected, kills: usize) -> Result<()> {
+async fn check(
+    ground: &Ground,
+    capture: &Capture,
+    stored: &HashMap<String, Stored>,
+    expected: &Expected,
+    kills: usize,
+) -> Result<()> {
     for table in TABLES {
         let topic = ground.topic(table);
         let streamed = || capture.of(&topic).filter(|event| event.op() != "r");
-        let entries = ledger::entries(streamed()).map_err(|problem| anyhow::anyhow!("{topic}: {problem}"))?;
-        let findings = ledger::check(&entries, stored).map_err(|problem| anyhow::anyhow!("{topic}: {problem}"))?;
-        eprintln!("{:?} {table}: {findings:?}, {} runs with a known start", ground.kind(), stored.len());
-        ensure!(findings.changes > kills, "{table}: only {} changes were made", findings.changes);
+        let entries =
+            ledger::entries(streamed()).map_err(|problem| anyhow::anyhow!("{topic}: {problem}"))?;
+        let findings = ledger::check(&entries, stored)
+            .map_err(|problem| anyhow::anyhow!("{topic}: {problem}"))?;
+        eprintln!(
+            "{:?} {table}: {findings:?}, {} runs with a known start",
+            ground.kind(),
+            stored.len()
+        );
+        ensure!(
+            findings.changes > kills,
+            "{table}: only {} changes were made",
+            findings.changes
+        );
         // The worker was killed once more, at the beginning.
-        ensure!(findings.replays <= kills + 1, "{table}: {} replays", findings.replays);
+        ensure!(
+            findings.replays <= kills + 1,
+            "{table}: {} replays",
+            findings.replays
+        );
         if ground.kind() == LogKind::Embedded {
-            ensure!(findings.duplicates == 0, "{table}: {} records are there twice", findings.duplicates);
+            ensure!(
+                findings.duplicates == 0,
+                "{table}: {} records are there twice",
+                findings.duplicates
+            );
         }
         let once = ledger::without_duplicates(streamed(), &entries);
         match table {
@@ -101,13 +146,27 @@ async fn counters(ground: &Ground, events: &[&Event]) -> Result<()> {
     let mut last: BTreeMap<i64, i64> = BTreeMap::new();
     for event in events {
         let (id, n) = (event.key["id"].as_i64(), event.after()["n"].as_i64());
-        let (Some(id), Some(n)) = (id, n) else { bail!("no counter: {event:?}") };
+        let (Some(id), Some(n)) = (id, n) else {
+            bail!("no counter: {event:?}")
+        };
         let before = last.insert(id, n).unwrap_or(0);
-        ensure!(n == before + 1, "counter {id}: {before} is followed by {n} at offset {}", event.offset);
+        ensure!(
+            n == before + 1,
+            "counter {id}: {before} is followed by {n} at offset {}",
+            event.offset
+        );
     }
-    for row in ground.sql.query("SELECT id::bigint, n FROM counter", &[]).await? {
+    for row in ground
+        .sql
+        .query("SELECT id::bigint, n FROM counter", &[])
+        .await?
+    {
         let (id, n): (i64, i64) = (row.get(0), row.get(1));
-        ensure!(last.get(&id).copied().unwrap_or(0) == n, "counter {id} is {n}, the last event says {:?}", last.get(&id));
+        ensure!(
+            last.get(&id).copied().unwrap_or(0) == n,
+            "counter {id} is {n}, the last event says {:?}",
+            last.get(&id)
+        );
     }
     Ok(())
 }
@@ -116,12 +175,21 @@ async fn counters(ground: &Ground, events: &[&Event]) -> Result<()> {
 fn history(events: &[&Event], expected: &Expected) -> Result<()> {
     let mut seen: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for event in events.iter().filter(|event| !event.op().is_empty()) {
-        seen.entry(format!("id={}", event.key["id"])).or_default().push(event.op());
+        seen.entry(format!("id={}", event.key["id"]))
+            .or_default()
+            .push(event.op());
     }
     for (key, operations) in expected {
-        ensure!(seen.get(key) == Some(operations), "{key}: {operations:?} was committed, the topic has {:?}", seen.get(key));
+        ensure!(
+            seen.get(key) == Some(operations),
+            "{key}: {operations:?} was committed, the topic has {:?}",
+            seen.get(key)
+        );
     }
     let foreign = seen.keys().find(|key| !expected.contains_key(*key));
-    ensure!(foreign.is_none(), "{foreign:?} was rolled back and is in the topic");
+    ensure!(
+        foreign.is_none(),
+        "{foreign:?} was rolled back and is in the topic"
+    );
     Ok(())
 }

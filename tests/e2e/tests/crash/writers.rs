@@ -30,7 +30,10 @@ pub(super) struct Writers {
 
 impl Writers {
     pub(super) async fn start(database: &Database, seed: u64) -> Result<Self> {
-        let (committed, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (committed, stop) = (
+            Arc::new(AtomicU64::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
         let mut sessions = Vec::new();
         for number in 1..=2 {
             let session = Session {
@@ -40,9 +43,15 @@ impl Writers {
                 alive: Vec::new(),
                 expected: Expected::new(),
             };
-            sessions.push(tokio::spawn(session.run(Arc::clone(&committed), Arc::clone(&stop))));
+            sessions.push(tokio::spawn(
+                session.run(Arc::clone(&committed), Arc::clone(&stop)),
+            ));
         }
-        Ok(Writers { committed, stop, sessions })
+        Ok(Writers {
+            committed,
+            stop,
+            sessions,
+        })
     }
 
     /// Transactions committed so far.
@@ -95,7 +104,10 @@ impl Session {
             alive.push(next_id);
         }
         if self.random.below(3) == 0 {
-            sql += &format!("UPDATE counter SET n = n + 1 WHERE id = {};", first + 1 + self.random.below(2));
+            sql += &format!(
+                "UPDATE counter SET n = n + 1 WHERE id = {};",
+                first + 1 + self.random.below(2)
+            );
         }
         match self.random.below(4) {
             0 => {
@@ -120,11 +132,16 @@ impl Session {
         }
         self.next_id = next_id;
         let keep = self.random.below(10) > 0;
-        self.client.batch_execute(&(sql + if keep { "COMMIT" } else { "ROLLBACK" })).await?;
+        self.client
+            .batch_execute(&(sql + if keep { "COMMIT" } else { "ROLLBACK" }))
+            .await?;
         if keep {
             self.alive = alive;
             for (id, operation) in changes {
-                self.expected.entry(format!("id={id}")).or_default().push(operation);
+                self.expected
+                    .entry(format!("id={id}"))
+                    .or_default()
+                    .push(operation);
             }
         }
         Ok(keep)
