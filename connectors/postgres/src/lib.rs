@@ -6,6 +6,8 @@
 //!
 //! What is confirmed to the server is never beyond what the worker has stored (I1, in `task`).
 
+#[cfg(test)]
+mod allocations;
 mod catalog;
 mod column_default;
 mod config;

@@ -65,7 +65,7 @@ enum Lines {
     Starting(BoxFuture<'static, Result<CopyOut, ReplicationError>>),
     /// Lines that have arrived, all in one buffer, and how many are taken.
     Running {
-        copy: CopyOut,
+        copy: Box<CopyOut>,
         frame: Frame,
         places: Vec<PayloadRange>,
         taken: usize,
@@ -169,7 +169,7 @@ impl Snapshot {
                 Lines::Starting(starting) => {
                     let started = starting.await.map_err(|e| fail(&copy.plan, &e))?;
                     copy.lines = Lines::Running {
-                        copy: started,
+                        copy: Box::new(started),
                         frame: Frame::new(Bytes::new()),
                         places: Vec::new(),
                         taken: 0,

@@ -595,4 +595,24 @@ mod tests {
             Value::from("gone")
         );
     }
+
+    #[test]
+    fn a_row_costs_two_allocations_and_its_key_two_more() {
+        let plan = plan();
+        let mut bytes = Vec::new();
+        let cells = [
+            WireValue::Null,
+            text(&mut bytes, "7"),
+            text(&mut bytes, "n"),
+            text(&mut bytes, "a long text"),
+            WireValue::Null,
+        ];
+        let frame = Frame::new(bytes);
+        let mut row = None;
+        let count = crate::allocations::allocations(|| {
+            row = plan.row(&frame, cells.into_iter(), None).ok();
+        });
+        assert!(row.is_some());
+        assert!(count <= 4, "{count} allocations for a row and its key");
+    }
 }

@@ -39,7 +39,6 @@ async fn run(log: LogKind, seed: u64, kills: usize) -> Result<()> {
     ground
         .create(&worker, "sink", &ground.sink(&TABLES))
         .await?;
-    ground
         .create(&worker, "sink", &ground.sink(&TABLES))
         .await?;
     let source = changed(
@@ -105,7 +104,6 @@ async fn run(log: LogKind, seed: u64, kills: usize) -> Result<()> {
         let from = capture
             .of(&topic)
             .position(|event| event.op() == "r" && event.run() == last)
-            .unwrap_or(0);
         let alone = replay(capture.of(&topic).skip(from), &columns)?;
         ground
             .create(&worker, "sink", &ground.sink(&TABLES))
