@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use millrace_api::config::ConfigEnum as _;
 use millrace_api::data::OffsetMap;
 use millrace_api::plugin::TaskError;
 use millrace_cdc::{RegexList, TableFilter, TableId};
-use pg_replication::{Lsn, ReplicationConnection};
+use pg_replication::{CreatedSlot, Lsn, ReplicationConnection, SlotSnapshot};
 
 use crate::catalog::{self, TypeRegistry};
 use crate::config::{IsolationMode, LockingMode, PostgresConfig, SnapshotMode};
@@ -118,9 +119,16 @@ pub(crate) async fn prepare(
         }
         replication = Some(connection);
     }
+    // A slot without a stored offset is what a run leaves that was killed before it had stored one: it may have sent records all the same.
+    let unfinished = interrupted || existing.is_some() && stored.is_none();
+    let mut witness = None;
     let mut snapshot = if snapshots {
         tokio::time::sleep(config.snapshot_delay).await;
-        let exported = exported.as_ref().and_then(|e| {
+        if streams && existing.is_some() && !unfinished {
+            witness = snapshot_point(config).await;
+        }
+        let exported = exported.as_ref().or(witness.as_ref().map(|(_, slot)| slot));
+        let exported = exported.and_then(|e| {
             e.snapshot_name
                 .clone()
                 .map(|name| (name, e.consistent_point))
@@ -129,9 +137,11 @@ pub(crate) async fn prepare(
     } else {
         None
     };
-    if let (Some(snapshot), Some(slot), true) = (&mut snapshot, slot_position, interrupted) {
-        // After an interrupted snapshot the stream starts where the slot stands: changes between that point and the new snapshot come again, but a delete of a row that the
-        // interrupted one has sent is not lost. The stored offsets say so too, or a crash before the first streamed change would lose it after all.
+    let behind = unfinished || existing.is_some() && witness.is_none();
+    drop(witness);
+    if let (Some(snapshot), Some(slot), true) = (&mut snapshot, slot_position, behind) {
+        // After an unfinished run the stream starts where the slot stands: changes between that point and the new snapshot come again, but a delete of a row that the
+        // unfinished one has sent is not lost. The stored offsets say so too, or a crash before the first streamed change would lose it after all.
         snapshot.lsn = slot;
     }
     let stream = match (replication, slot_position) {
@@ -165,6 +175,30 @@ pub(crate) async fn prepare(
         snapshot,
         stream,
     })
+}
+
+/// A snapshot together with the exact place in the WAL from which on it sees nothing, where the connector's slot stands already: what a new slot gives, and a
+/// temporary one is enough. The present end of the WAL is not that place: a transaction may have written its commit there and not be visible yet, and would be
+/// neither in the snapshot nor in the stream. `None`: the server has no slot free; then the stream begins where the connector's slot stands.
+async fn snapshot_point(config: &PostgresConfig) -> Option<(ReplicationConnection, CreatedSlot)> {
+    let name = format!("{:.40}_snapshot_{}", config.slot_name, std::process::id());
+    let mut connection = streaming::connect(config).await.ok()?;
+    let made = connection
+        .create_slot(
+            &name,
+            config.plugin.literal(),
+            true,
+            SlotSnapshot::Export,
+            false,
+        )
+        .await;
+    match made {
+        Ok(slot) => Some((connection, slot)),
+        Err(error) => {
+            tracing::warn!(slot = config.slot_name, %error, "no temporary slot for the snapshot: changes since the slot's position are sent beside it");
+            None
+        }
+    }
 }
 
 async fn check_wal_level(sql: &SqlClient) -> Result<(), TaskError> {

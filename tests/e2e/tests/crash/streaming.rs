@@ -1,8 +1,8 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use millrace_e2e::ledger::{self, Stored};
-use millrace_e2e::{Capture, Event, Ground, LogKind, PATIENCE, replay, table_rows};
+use millrace_e2e::{Capture, Event, Ground, LogKind, PATIENCE, Rows, replay, table_rows};
 use millrace_testkit::wait_until;
 
 use super::plan::{self, Random};
@@ -76,23 +76,60 @@ pub(super) async fn wait_level(ground: &Ground, capture: &mut Capture) -> Result
     for (table, columns) in [("counter", ["id", "n"]), ("entry", ["id", "token"])] {
         let source = table_rows(&ground.sql, table, &["id"], &columns).await?;
         let topic = ground.topic(table);
-        let mut last = String::new();
         let what = format!("topic and copy of {table} are level");
         let level = wait_until(PATIENCE, &what, async || {
             let copy = table_rows(&ground.sql, &ground.copy_of(table), &["id"], &columns).await?;
-            last = format!("{} rows, {} in the copy", source.len(), copy.len());
             if copy != source {
                 return Ok(None);
             }
             capture.catch_up().await?;
-            let log = replay(capture.of(&topic), &columns)?;
-            last += &format!(", {} in the topic", log.len());
-            Ok((log == source).then_some(()))
+            Ok((replay(capture.of(&topic), &columns)? == source).then_some(()))
         })
         .await;
-        level.with_context(|| last)?;
+        if let Err(error) = level {
+            let copy = table_rows(&ground.sql, &ground.copy_of(table), &["id"], &columns).await?;
+            capture.catch_up().await?;
+            let log = replay(capture.of(&topic), &columns)?;
+            let differences = difference(&source, &log, &copy);
+            let events = differences
+                .first()
+                .map(|key| history_of(capture, &topic, key));
+            return Err(error.context(format!(
+                "{} rows, {} in the topic, {} in the copy; different: {differences:?}; the events of the first:\n{}",
+                source.len(),
+                log.len(),
+                copy.len(),
+                events.unwrap_or_default()
+            )));
+        }
     }
     Ok(())
+}
+
+/// Keys of rows that are not the same everywhere.
+fn difference(source: &Rows, log: &Rows, copy: &Rows) -> Vec<String> {
+    let keys: BTreeSet<&String> = source.keys().chain(log.keys()).chain(copy.keys()).collect();
+    let differs =
+        |key: &&String| source.get(*key) != log.get(*key) || source.get(*key) != copy.get(*key);
+    keys.into_iter().filter(differs).take(5).cloned().collect()
+}
+
+/// All events of a key, one a line.
+fn history_of(capture: &Capture, topic: &str, key: &str) -> String {
+    let events = capture
+        .of(topic)
+        .filter(|event| format!("id={}", event.key["id"]) == key);
+    let lines = events.map(|event| {
+        format!(
+            "@{} {:?} run {} {:?} {}",
+            event.offset,
+            event.op(),
+            event.run(),
+            event.source("lsn"),
+            event.after()
+        )
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 async fn check(
