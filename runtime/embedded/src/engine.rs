@@ -227,6 +227,13 @@ impl Store for Engine {
         self.shared.ensure_open()
     }
 
+    async fn refresh(&self) -> Result<(), LogError> {
+        match &self.watcher {
+            Some(watcher) => watcher.refresh().await,
+            None => Ok(()),
+        }
+    }
+
     fn catalog(&self) -> &Catalog {
         &self.shared.catalog
     }

@@ -24,6 +24,7 @@ type Positions = Vec<(String, i32, i64)>;
 
 enum Command {
     GroupOffsets(String, oneshot::Sender<Result<Positions, LogError>>),
+    Refresh(oneshot::Sender<Result<(), LogError>>),
     Stop,
 }
 
@@ -40,9 +41,21 @@ impl WatcherHandle {
 
     /// All positions of a group, sorted by topic and partition.
     pub(crate) async fn group_offsets(&self, group: String) -> Result<Positions, LogError> {
+        self.ask(|done| Command::GroupOffsets(group, done)).await
+    }
+
+    /// Brings the catalogue up to what is committed now: an answer about ends must not be old news.
+    pub(crate) async fn refresh(&self) -> Result<(), LogError> {
+        self.ask(Command::Refresh).await
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, LogError>>) -> Command,
+    ) -> Result<T, LogError> {
         let (done, answer) = oneshot::channel();
         self.commands
-            .try_send(Command::GroupOffsets(group, done))
+            .try_send(command(done))
             .map_err(|error| match error {
                 TrySendError::Full(_) => {
                     LogError::retriable("too many questions to the embedded log at once")
@@ -67,6 +80,7 @@ pub(crate) fn start(
                 Ok(Command::GroupOffsets(group, done)) => {
                     drop(done.send(group_offsets(&conn, &group, &shared)));
                 }
+                Ok(Command::Refresh(done)) => drop(done.send(refresh(&conn, &shared, &mut seen))),
                 Err(RecvTimeoutError::Timeout) if shared.is_closed() => return,
                 Err(RecvTimeoutError::Timeout) => match refresh(&conn, &shared, &mut seen) {
                     Ok(()) => {}

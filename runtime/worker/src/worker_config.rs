@@ -184,6 +184,20 @@ const WITHOUT_MEANING: &[(&str, &str)] = &[
     ("metrics.recording.level", "all metrics are recorded"),
 ];
 
+/// Keys that would change what is read or written and are not obeyed: refused unless they say what is done anyway.
+const REFUSED: &[(&str, &str, &str)] = &[
+    (
+        "config.providers",
+        "",
+        "references like ${file:…} would stay as they are; put the values into the configuration",
+    ),
+    (
+        "exactly.once.source.support",
+        "disabled",
+        "on Kafka sources are at least once; on the embedded log (log.dir) they are exactly once without it",
+    ),
+];
+
 /// A worker's configuration: its own keys, and everything as it was given for those who read keys by their beginning.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
@@ -202,8 +216,25 @@ impl std::ops::Deref for WorkerConfig {
 impl WorkerConfig {
     /// Reads a worker's properties. The error names everything that is wrong.
     pub fn parse(props: Props) -> Result<Self, ConfigErrors> {
-        let keys = WorkerKeys::parse(&props)?;
-        Ok(Self { keys, props })
+        let parsed = WorkerKeys::parse(&props);
+        let mut errors = ConfigErrors::default();
+        for (key, allowed, why) in REFUSED {
+            if let Some(value) = props.get(key).map(str::trim)
+                && !value.eq_ignore_ascii_case(allowed)
+            {
+                errors.add(*key, format!("Invalid value {value} for configuration {key}: this worker does not do what the key asks for: {why}."));
+            }
+        }
+        match parsed {
+            Ok(keys) if errors.is_empty() => Ok(Self { keys, props }),
+            Ok(_) => Err(errors),
+            Err(more) => {
+                for (key, message) in more.iter() {
+                    errors.add(key, message);
+                }
+                Err(errors)
+            }
+        }
     }
 
     /// What was given.
@@ -342,6 +373,27 @@ mod tests {
         let mut props = Props::from_iter([("key.converter", "K"), ("value.converter", "V")]);
         props.extend(more.iter().copied());
         props
+    }
+
+    #[test]
+    fn what_would_not_be_obeyed_is_refused() {
+        let json = "org.apache.kafka.connect.json.JsonConverter";
+        let with = |key: &str, value: &str| {
+            let props = Props::from_iter([
+                ("key.converter", json),
+                ("value.converter", json),
+                (key, value),
+            ]);
+            WorkerConfig::parse(props)
+                .map(|_| ())
+                .map_err(|e| e.to_string())
+        };
+        assert!(with("exactly.once.source.support", "disabled").is_ok());
+        assert!(
+            with("exactly.once.source.support", "enabled")
+                .is_err_and(|e| e.contains("exactly.once.source.support"))
+        );
+        assert!(with("config.providers", "file").is_err_and(|e| e.contains("config.providers")));
     }
 
     #[test]

@@ -42,6 +42,7 @@ impl<S: Store> Admin for LocalAdmin<S> {
 
     async fn list_topics(&self) -> Result<Vec<String>, LogError> {
         self.store.ensure_open()?;
+        self.store.refresh().await?;
         Ok(self
             .store
             .catalog()
@@ -53,6 +54,7 @@ impl<S: Store> Admin for LocalAdmin<S> {
 
     async fn describe_topic(&self, name: &str) -> Result<Option<TopicDescription>, LogError> {
         self.store.ensure_open()?;
+        self.store.refresh().await?;
         Ok(self.store.catalog().topic(name).map(|t| TopicDescription {
             name: t.name.to_string(),
             partitions: t.partitions.len() as i32,
@@ -62,11 +64,13 @@ impl<S: Store> Admin for LocalAdmin<S> {
 
     async fn topic_settings(&self, name: &str) -> Result<ClientSettings, LogError> {
         self.store.ensure_open()?;
+        self.store.refresh().await?;
         Ok(self.store.catalog().existing(name)?.policy.to_settings())
     }
 
     async fn offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<(i64, i64)>, LogError> {
         self.store.ensure_open()?;
+        self.store.refresh().await?;
         partitions
             .iter()
             .map(|p| {

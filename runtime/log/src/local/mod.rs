@@ -46,6 +46,11 @@ pub trait Store: Send + Sync + Debug + 'static {
     /// Who reads what.
     fn coordinator(&self) -> &Arc<Coordinator>;
 
+    /// Brings the catalogue up to what is committed now, for a log that another process writes; nothing to do for any other.
+    async fn refresh(&self) -> Result<(), LogError> {
+        Ok(())
+    }
+
     /// Called each time a member of `group` asks for its next event: the place for injected rebalances.
     fn before_poll(&self, _group: &str) {}
 
