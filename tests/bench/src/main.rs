@@ -63,7 +63,7 @@ async fn main() -> Result<()> {
         );
         let table = BenchTable::fill(&postgres, args.rows).await?;
         if wanted("drain") || wanted("kafka") {
-            let floor = drain::pg_recvlogical(&postgres, &table).await?;
+            let floor = drain::pg_recvlogical(&postgres, &table, "floor").await?;
             if wanted("drain") {
                 drain::into_null(&postgres, &table, floor, &mut figures).await?;
             }

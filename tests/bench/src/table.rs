@@ -4,7 +4,7 @@ use anyhow::Result;
 use millrace_testkit::{Database, Postgres};
 use serde_json::{Value, json};
 
-/// A filled table, its publication `bench`, and the slots `floor`, `nowhere` and `kafka`, all before the first change.
+/// A filled table, its publication `bench`, and the slots `floor`, `floor_again`, `nowhere` and `kafka`, all before the first change.
 #[derive(Debug)]
 pub(crate) struct BenchTable {
     pub(crate) database: Database,
@@ -22,6 +22,7 @@ impl BenchTable {
             "CREATE TABLE bench (id bigint PRIMARY KEY, customer integer NOT NULL, amount integer, placed timestamp(3) NOT NULL, note text NOT NULL)",
             "CREATE PUBLICATION bench FOR TABLE bench",
             "SELECT pg_create_logical_replication_slot('floor', 'pgoutput')",
+            "SELECT pg_copy_logical_replication_slot('floor', 'floor_again')",
             "SELECT pg_copy_logical_replication_slot('floor', 'nowhere')",
             "SELECT pg_copy_logical_replication_slot('floor', 'kafka')",
         ] {

@@ -210,19 +210,19 @@ impl Ground {
         Ok(())
     }
 
-    /// Waits until the source streams, that is until its slot is in use.
+    /// Waits until the source streams; while its slot is made the slot is in use too.
     ///
     /// # Errors
     /// When it does not within [`PATIENCE`].
     pub async fn wait_streaming(&self) -> Result<()> {
         wait_until(
             PATIENCE,
-            &format!("slot {} is active", self.id),
+            &format!("slot {} streams", self.id),
             async || {
                 let row = self
                     .sql
                     .query_opt(
-                        "SELECT 1 FROM pg_replication_slots WHERE slot_name = $1 AND active",
+                        "SELECT 1 FROM pg_replication_slots s JOIN pg_stat_replication r ON r.pid = s.active_pid WHERE slot_name = $1 AND state IN ('catchup', 'streaming')",
                         &[&self.id],
                     )
                     .await?;

@@ -6,19 +6,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use anyhow::{Context as _, Result};
 use millrace_e2e::PATIENCE;
 use millrace_testkit::{Worker, wait_until};
-
-/// The worker's failpoints, in the order in which a record passes them.
-pub(super) const PLACES: [&str; 9] = [
-    "source-after-poll",
-    "source-before-produce",
-    "source-after-produce",
-    "source-before-offset-write",
-    "source-after-offset-write",
-    "source-after-committed",
-    "sink-before-put",
-    "sink-after-put",
-    "sink-after-commit",
-];
+use millrace_worker::failpoint::FAILPOINTS;
 
 /// How the worker dies.
 #[derive(Debug, Clone, Copy)]
@@ -85,18 +73,19 @@ pub(super) fn seed() -> Result<u64> {
 
 /// Every place once as early as it can be, then places at a later hit and kills at any time, in an order that the seed decides.
 pub(super) fn streaming(random: &mut Random, count: usize) -> Vec<Kill> {
+    let places = FAILPOINTS.len();
     let mut kills: Vec<Kill> = (0..count)
-        .map(|n| match n {
-            0..9 => Kill::At {
-                place: PLACES[n],
+        .map(|n| match n / places {
+            0 => Kill::At {
+                place: FAILPOINTS[n],
                 hit: 1,
             },
-            9..18 => Kill::At {
-                place: PLACES[n - 9],
+            1 => Kill::At {
+                place: FAILPOINTS[n % places],
                 hit: 2 + random.below(5),
             },
             _ if n % 3 == 0 => Kill::At {
-                place: PLACES[random.below(9) as usize],
+                place: FAILPOINTS[random.below(places as u64) as usize],
                 hit: 1 + random.below(8),
             },
             _ => Kill::After {
