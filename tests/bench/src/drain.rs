@@ -147,6 +147,8 @@ async fn drain(
     let wall = started.elapsed().as_secs_f64();
     let cpu = worker.cpu_seconds()? - before;
     let server_cpu = (postgres.usage()? - server).cpu_seconds;
+    // The next worker on the same Kafka would go on with it.
+    worker.rest().delete(&format!("/connectors/{slot}")).await?;
     let text = format!(
         "{wall:.2} s ({:.0} changes/s), worker {cpu:.2} CPU s, walsender {server_cpu:.2} CPU s",
         table.rows as f64 / wall

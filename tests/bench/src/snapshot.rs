@@ -74,8 +74,11 @@ async fn snapshot(worker: &Worker, table: &BenchTable, name: &str) -> Result<(f6
         Duration::from_secs(300),
     )
     .await?;
-    Ok((
+    let figures = (
         started.elapsed().as_secs_f64(),
         worker.cpu_seconds()? - before,
-    ))
+    );
+    // The next worker on the same Kafka would go on with it.
+    worker.rest().delete(&format!("/connectors/{name}")).await?;
+    Ok(figures)
 }
