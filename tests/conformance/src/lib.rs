@@ -2,8 +2,10 @@
 //!
 //! * [`cdc`]: scenarios of SQL and REST steps against a PostgreSQL source. Everything that arrives in Kafka, the stored offset, the states
 //!   and the REST answers are compared with what Debezium produced, byte by byte but for positions, times and names of the run.
+//! * [`connect`]: REST calls, and what a Java worker answered.
 //!
 //! The data files lie beside the sources: `cdc/scenarios` (what to do), `cdc/answers` (what Debezium did), `cdc/cases.txt` (which of them
-//! must be equal, and why the others are not compared).
+//! must be equal, and why the others are not compared), and `connect`.
 
 pub mod cdc;
+pub mod connect;
