@@ -8,7 +8,11 @@ mod snapshot;
 mod streaming;
 mod writers;
 
-crate::on_both_logs!(crash_while_streaming, crash_during_the_snapshot);
+crate::on_both_logs!(
+    crash_while_streaming,
+    crash_during_the_snapshot,
+    crash_before_a_delete_that_no_snapshot_shows
+);
 
-use snapshot::crash_during_the_snapshot;
+use snapshot::{crash_before_a_delete_that_no_snapshot_shows, crash_during_the_snapshot};
 use streaming::crash_while_streaming;

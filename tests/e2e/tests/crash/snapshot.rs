@@ -1,6 +1,8 @@
 use anyhow::{Context as _, Result, ensure};
-use millrace_e2e::{Capture, Ground, LogKind, PATIENCE, changed, replay, table_rows};
-use millrace_testkit::wait_until;
+use millrace_e2e::{
+    Capture, Event, Ground, LogKind, PATIENCE, ShownWorker, changed, replay, table_rows,
+};
+use millrace_testkit::{Worker, wait_until};
 use serde_json::json;
 
 use super::plan::{self, Kill, Random};
@@ -18,27 +20,18 @@ pub(super) async fn crash_during_the_snapshot(log: LogKind) -> Result<()> {
         .with_context(|| format!("MILLRACE_CRASH_SEED={seed}"))
 }
 
-async fn run(log: LogKind, seed: u64, kills: usize) -> Result<()> {
-    let mut random = Random::new(seed ^ (7 + log as u64));
-    let ground = Ground::new(log, "snapshot", SCHEMA).await?;
-    ground
-        .sql
-        .batch_execute(&format!(
-            "INSERT INTO entry SELECT n, md5(n::text) FROM generate_series(1, {ROWS}) AS n"
-        ))
-        .await?;
-    // Many small batches, each written by itself: the snapshot takes long enough to be hit anywhere.
-    let mut worker = ground
-        .start_with(
-            ground
-                .worker()
-                .set("millrace.source.commit.linger.ms", "0")
-                .set("offset.flush.interval.ms", "20"),
-        )
-        .await?;
-    ground
-        .create(&worker, "sink", &ground.sink(&TABLES))
-        .await?;
+/// A worker that is down, with a source that has never run. It makes many small batches, each written by itself: its snapshot takes long enough to be hit anywhere.
+async fn before_the_first_start(ground: &Ground, sink: bool) -> Result<ShownWorker> {
+    let options = ground
+        .worker()
+        .set("millrace.source.commit.linger.ms", "0")
+        .set("offset.flush.interval.ms", "20");
+    let mut worker = ground.start_with(options).await?;
+    if sink {
+        ground
+            .create(&worker, "sink", &ground.sink(&TABLES))
+            .await?;
+    }
     let source = changed(
         &ground.source(&TABLES),
         &[("max.batch.size", &BATCH.to_string())],
@@ -50,6 +43,65 @@ async fn run(log: LogKind, seed: u64, kills: usize) -> Result<()> {
         .await?
         .success()?;
     worker.terminate().await?;
+    Ok(worker)
+}
+
+/// Starts the worker and the source in it, and sees them die.
+async fn first_start(worker: &mut Worker, place: &str, hit: u64) -> Result<()> {
+    worker.set_env("MILLRACE_FAILPOINTS", Some(&format!("{place}=kill@{hit}")));
+    worker.start_again().await?;
+    // Its answer may be lost.
+    drop(worker.rest().put_empty("/connectors/source/resume").await);
+    let status = worker
+        .wait_exit(PATIENCE)
+        .await
+        .with_context(|| format!("{place}=kill@{hit}"))?;
+    ensure!(!status.success(), "the worker ended with {status}");
+    Ok(())
+}
+
+/// A row that an unfinished first run has sent, and that is gone when the next run takes its snapshot: only the stream can tell.
+pub(super) async fn crash_before_a_delete_that_no_snapshot_shows(log: LogKind) -> Result<()> {
+    let ground = Ground::new(log, "unfinished", SCHEMA).await?;
+    ground
+        .sql
+        .batch_execute("INSERT INTO entry SELECT n, 'x' FROM generate_series(1, 1000) AS n")
+        .await?;
+    let mut worker = before_the_first_start(&ground, false).await?;
+    // On Kafka records are there before their offset is; on the embedded log the offset says that a snapshot is under way.
+    let place = match log {
+        LogKind::Kafka => "source-before-offset-write",
+        LogKind::Embedded => "source-after-offset-write",
+    };
+    first_start(&mut worker, place, 1).await?;
+    let mut capture = Capture::open(ground.log().await?, &ground.topics(&["counter"])).await?;
+    capture.catch_up().await?;
+    let sent = capture.events.first().context("a record was sent")?;
+    let key = sent.key["id"].as_i64().context("its key")?;
+    ground
+        .sql
+        .execute("DELETE FROM counter WHERE id::bigint = $1", &[&key])
+        .await?;
+    worker.set_env("MILLRACE_FAILPOINTS", None);
+    worker.start_again().await?;
+    capture
+        .read_until("the delete", |events| {
+            let deleted = |event: &Event| event.op() == "d" && event.key["id"] == key;
+            events.iter().any(deleted)
+        })
+        .await
+}
+
+async fn run(log: LogKind, seed: u64, kills: usize) -> Result<()> {
+    let mut random = Random::new(seed ^ (7 + log as u64));
+    let ground = Ground::new(log, "snapshot", SCHEMA).await?;
+    ground
+        .sql
+        .batch_execute(&format!(
+            "INSERT INTO entry SELECT n, md5(n::text) FROM generate_series(1, {ROWS}) AS n"
+        ))
+        .await?;
+    let mut worker = before_the_first_start(&ground, true).await?;
     let writers = Writers::start(&ground.database, seed).await?;
     for n in 0..kills {
         let place = [
@@ -64,17 +116,10 @@ async fn run(log: LogKind, seed: u64, kills: usize) -> Result<()> {
             (_, "source-after-poll" | "source-after-produce") => 1 + random.below(ROWS / BATCH / 2),
             _ => 1 + random.below(2),
         };
-        let kill = Kill::At { place, hit };
         if n == 0 {
-            worker.set_env("MILLRACE_FAILPOINTS", Some(&format!("{place}=kill@{hit}")));
-            worker.start_again().await?;
-            // Its answer may be lost.
-            drop(worker.rest().put_empty("/connectors/source/resume").await);
-            worker
-                .wait_exit(PATIENCE)
-                .await
-                .with_context(|| format!("{kill:?}"))?;
+            first_start(&mut worker, place, hit).await?;
         } else {
+            let kill = Kill::At { place, hit };
             plan::start_and_die(&mut worker, kill, || writers.committed()).await?;
         }
     }
