@@ -43,7 +43,9 @@ cargo:
 	  echo "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"; \
 	  exit 1; } >&2
 
-.PHONY: install-demo install-tests
+.PHONY: install-demo install-tests install-bench
+install-bench:
+	@tests/servers/install --for bench $(no_install)
 install-demo:
 	@tests/servers/install --for demo $(no_install)
 install-tests:
@@ -78,7 +80,7 @@ $(CARGO_DENY):
 
 # One build of both, so that the worker under measurement lies beside the bench.
 .PHONY: bench
-bench: cargo install-tests
+bench: cargo install-bench
 	cargo build --locked --profile bench-run -p millrace -p millrace-bench --bins
 	$(CARGO_TARGET_DIR)/bench-run/millrace-bench $(ARGS)
 

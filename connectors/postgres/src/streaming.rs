@@ -63,11 +63,13 @@ pub(crate) struct Streaming {
     sequence_texts: Buffer,
     sequence_buffer: SequenceBuffer,
     /// End of WAL as far as the server told.
-    pub(crate) server_end: u64,
+    server_end: u64,
     /// Highest position received.
     received: u64,
+    /// Where the stream began.
+    from: u64,
     /// Highest position that may be confirmed.
-    pub(crate) confirmed: u64,
+    confirmed: u64,
     /// Time of the last record or progress mark, milliseconds since the epoch.
     last_sign_ms: i64,
     progress_interval_ms: i64,
@@ -198,6 +200,7 @@ pub(crate) async fn start(
         sequence_buffer: SequenceBuffer::default(),
         server_end: 0,
         received: 0,
+        from,
         confirmed: 0,
         last_sign_ms: i64::MIN,
         progress_interval_ms: config.status_update_interval_ms.into(),
@@ -215,6 +218,12 @@ impl Streaming {
     /// Microseconds since the epoch of the last commit seen; 0 when none.
     pub(crate) fn last_commit_us(&self) -> i64 {
         self.position.ts_usec
+    }
+
+    /// Bytes of WAL between the server's end, as far as it told, and what is stored; before the first confirmation, what the stream began with counts as stored.
+    pub(crate) fn lag_bytes(&self) -> i64 {
+        let stored = self.confirmed.max(self.from);
+        i64::try_from(self.server_end.saturating_sub(stored)).unwrap_or(i64::MAX)
     }
 
     /// Tells the server that everything before `lsn` is stored.

@@ -171,12 +171,7 @@ impl SourceTask for PostgresTask {
         // I1: only what is stored is confirmed.
         if let Some(lsn) = stored.filter_map(|p| p.confirmable()).max() {
             phase.streaming.confirm(lsn);
-            running.lag_bytes.set(
-                phase
-                    .streaming
-                    .server_end
-                    .saturating_sub(phase.streaming.confirmed) as i64,
-            );
+            running.lag_bytes.set(phase.streaming.lag_bytes());
         }
         Ok(())
     }
@@ -310,12 +305,7 @@ impl Running {
                     self.lag_millis
                         .set((now / 1_000 - streaming.last_commit_us()) / 1_000);
                 }
-                self.lag_bytes.set(
-                    streaming
-                        .server_end
-                        .saturating_sub(streaming.confirmed.max(1))
-                        .min(i64::MAX as u64) as i64,
-                );
+                self.lag_bytes.set(streaming.lag_bytes());
                 Ok(if stepped.busy || !out.is_empty() {
                     Poll::Ready
                 } else {

@@ -1,8 +1,11 @@
-//! `millrace`: a Kafka Connect worker with Debezium's PostgreSQL source and Confluent's JDBC sink in one binary.
+//! `millrace`: a Kafka Connect worker with Debezium's PostgreSQL source, Confluent's JDBC sink and a schema registry in one binary.
 
 mod builtin;
 mod demo;
+mod log;
 mod logging;
+mod registry;
+mod schema;
 mod standalone;
 
 use std::os::unix::process::CommandExt as _;
@@ -36,6 +39,13 @@ enum Command {
         /// Connectors to create or update: JSON as for POST /connectors, or properties.
         connectors: Vec<PathBuf>,
     },
+    /// Runs a schema registry, on Kafka (`kafkastore.bootstrap.servers`) or on the embedded log (`log.dir`).
+    Registry {
+        /// The registry's properties.
+        properties: PathBuf,
+    },
+    /// Looks at a schema registry and changes it: ours or Confluent's.
+    Schema(schema::SchemaArgs),
     /// Shows a change in PostgreSQL on its way into a log and a table.
     Demo(demo::DemoArgs),
 }
@@ -65,6 +75,15 @@ fn settle_allocator() {
     }
 }
 
+/// A program that answers yes or no says it with its exit code.
+fn verdict(yes: bool) -> ExitCode {
+    if yes {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
 fn main() -> ExitCode {
     settle_allocator();
     let cli = Cli::parse();
@@ -88,15 +107,17 @@ fn main() -> ExitCode {
                     .await
                     .map(|()| ExitCode::SUCCESS)
             }
+            Command::Registry { properties } => {
+                let _loggers = logging::start("info");
+                registry::run(&properties).await.map(|()| ExitCode::SUCCESS)
+            }
+            Command::Schema(args) => {
+                let _loggers = logging::start("warn");
+                schema::run(args).await.map(verdict)
+            }
             Command::Demo(args) => {
                 let _loggers = logging::start("warn");
-                demo::run(args).await.map(|equal| {
-                    if equal {
-                        ExitCode::SUCCESS
-                    } else {
-                        ExitCode::FAILURE
-                    }
-                })
+                demo::run(args).await.map(verdict)
             }
         }
     });

@@ -5,10 +5,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use millrace_api::config::{Props, RawProps};
-use millrace_embedded::{EmbeddedLog, EmbeddedOptions};
-use millrace_kafka::{KafkaLog, KafkaOptions};
-use millrace_log::null::NullLog;
-use millrace_log::{Log, SourceDiscipline};
 use millrace_rest::{BoundServer, RestOptions};
 use millrace_worker::herder::{Herder, TargetState};
 use millrace_worker::properties;
@@ -17,8 +13,10 @@ use millrace_worker::worker_config::WorkerConfig;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::builtin;
+use registry_client::Registries;
+
 use crate::logging::{Levels, Loggers};
+use crate::{builtin, log, registry};
 
 /// Runs the worker; returns after an orderly stop.
 pub(crate) async fn run(
@@ -37,13 +35,20 @@ pub(crate) async fn run(
     let config = WorkerConfig::parse(props.clone())
         .map_err(|e| anyhow::anyhow!("{}:\n{e}", worker.display()))?;
     let server = BoundServer::bind(RestOptions::from_properties(&props)?).await?;
-    let log = open_log(&props)
+    let log = log::open(&props)
         .await
         .with_context(|| format!("opening the log of {}", worker.display()))?;
+    let registries = Registries::new();
+    // Before the worker: connectors that it finds in its log convert from the start.
+    let schemas = tokio::select! {
+        started = registry::inside(&props, &log, &registries) => started?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     let options = WorkerOptions {
         config,
         log: Arc::clone(&log),
-        plugins: builtin::registry(),
+        plugins: builtin::plugins(&registries),
         worker_id: server.worker_id().to_owned(),
         commit: option_env!("MILLRACE_COMMIT")
             .unwrap_or("unknown")
@@ -71,46 +76,18 @@ pub(crate) async fn run(
     }
     started.shutdown().await;
     server.stop().await;
+    if let Some(schemas) = schemas {
+        schemas.stop().await;
+    }
     log.close().await.context("closing the log")?;
     tracing::info!("stopped");
     Ok(())
 }
 
-fn read_properties(path: &Path) -> Result<Props> {
+pub(crate) fn read_properties(path: &Path) -> Result<Props> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     properties::parse(&text).with_context(|| format!("{} is not a properties file", path.display()))
-}
-
-/// Kafka when `bootstrap.servers` is given, the embedded log when `log.dir` is; `millrace.log=null` counts and drops, for measurements.
-async fn open_log(props: &Props) -> Result<Arc<dyn Log>> {
-    let pairs: Vec<(String, String)> = props
-        .iter()
-        .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        .collect();
-    match props.get("millrace.log").map(str::trim) {
-        None => {}
-        Some("null") => {
-            tracing::warn!("millrace.log=null: every record is counted and dropped");
-            return Ok(NullLog::new(SourceDiscipline::AckedPrefix));
-        }
-        Some(other) => bail!(
-            "millrace.log is '{other}': the only value is 'null' (counts and drops, for measurements); for a log give bootstrap.servers or log.dir"
-        ),
-    }
-    match (props.get("bootstrap.servers"), props.get("log.dir")) {
-        (Some(_), Some(_)) => bail!(
-            "bootstrap.servers and log.dir are both given: remove one; the first means Kafka, the second a log in a directory of this machine"
-        ),
-        (Some(_), None) => Ok(KafkaLog::connect(KafkaOptions { properties: pairs }).await?),
-        (None, Some(_)) => Ok(tokio::task::spawn_blocking(move || {
-            EmbeddedLog::open(EmbeddedOptions::from_properties(&pairs)?)
-        })
-        .await??),
-        (None, None) => bail!(
-            "neither bootstrap.servers (Kafka) nor log.dir (a log in a directory of this machine) is given"
-        ),
-    }
 }
 
 /// A connector file: JSON in the form of POST /connectors, a flat JSON object, or properties.

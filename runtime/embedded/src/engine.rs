@@ -334,11 +334,11 @@ impl Store for Engine {
             .await
     }
 
-    async fn append(&self, batch: &RecordBatch) -> Result<(), LogError> {
+    async fn append(&self, batch: &RecordBatch) -> Result<Vec<i64>, LogError> {
         let mut drafts = Drafts::default();
-        for record in batch.iter() {
+        for (sequence, record) in (0..).zip(batch.iter()) {
             let topic = self.topic_to_write(record.topic).await?;
-            drafts.push(&topic, &record, None)?;
+            drafts.push(&topic, &record, Some(sequence))?;
         }
         self.writer()?
             .append(Append {

@@ -31,9 +31,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use millrace_log::local::{LocalAdmin, LocalConsumer, LocalReader, LocalTable};
+use millrace_log::membership::join_group;
 use millrace_log::{
-    Admin, GroupConsumer, GroupConsumerOptions, Log, LogError, Producer, ProducerOptions, Reader,
-    ReaderOptions, SourceDiscipline, Table, TableOptions, TransactionalProducer,
+    Admin, GroupConsumer, GroupConsumerOptions, Log, LogError, Membership, MembershipOptions,
+    Producer, ProducerOptions, Reader, ReaderOptions, SourceDiscipline, Table, TableOptions,
+    TransactionalProducer,
 };
 
 pub use options::{Durability, EmbeddedOptions};
@@ -152,6 +154,16 @@ impl Log for EmbeddedLog {
         Ok(Box::new(
             LocalTable::open(Arc::clone(&self.engine), options).await?,
         ))
+    }
+
+    async fn membership(
+        &self,
+        options: MembershipOptions,
+    ) -> Result<Box<dyn Membership>, LogError> {
+        self.engine.writer()?;
+        let shared = &self.engine.shared;
+        let coordinator = shared.groups.coordinator(options.clone());
+        join_group(&options, coordinator, shared.closing.clone())
     }
 
     fn admin(&self) -> Arc<dyn Admin> {

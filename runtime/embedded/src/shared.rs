@@ -1,8 +1,8 @@
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use millrace_log::LogError;
-use millrace_log::local::{Catalog, Coordinator};
+use millrace_log::local::{Catalog, Coordinator, Groups};
+use tokio_util::sync::CancellationToken;
 
 use crate::options::EmbeddedOptions;
 use crate::tail::Tail;
@@ -19,7 +19,10 @@ pub(crate) struct Shared {
     pub(crate) tail: Tail,
     /// Why the log cannot go on; set once.
     poison: OnceLock<LogError>,
-    closed: AtomicBool,
+    /// Cancelled when the log is closed.
+    pub(crate) closing: CancellationToken,
+    /// Groups of memberships.
+    pub(crate) groups: Arc<Groups>,
 }
 
 impl Shared {
@@ -32,12 +35,13 @@ impl Shared {
             coordinator,
             tail: Tail::new(TAIL_BYTES),
             poison: OnceLock::new(),
-            closed: AtomicBool::new(false),
+            closing: CancellationToken::new(),
+            groups: Arc::default(),
         }
     }
 
     pub(crate) fn ensure_open(&self) -> Result<(), LogError> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.closing.is_cancelled() {
             return Err(LogError::Closed);
         }
         self.poison.get().cloned().map_or(Ok(()), Err)
@@ -45,7 +49,7 @@ impl Shared {
 
     /// Whether the log was closed.
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        self.closing.is_cancelled()
     }
 
     /// Why the log stopped answering.
@@ -61,11 +65,10 @@ impl Shared {
         self.wake_all();
     }
 
-    /// After this every call fails with [`LogError::Closed`]; false when it was so before.
-    pub(crate) fn mark_closed(&self) -> bool {
-        let first = !self.closed.swap(true, Ordering::AcqRel);
+    /// After this every call fails with [`LogError::Closed`].
+    pub(crate) fn mark_closed(&self) {
+        self.closing.cancel();
         self.wake_all();
-        first
     }
 
     fn wake_all(&self) {

@@ -150,7 +150,7 @@ impl TransactionalProducer for EmbeddedTransaction {
             return Ok(());
         }
         match self.engine.writer()?.append(append).await {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(error) => {
                 // The records went with the request, so the same transaction cannot be tried again here: after any failure a new producer has to be made.
                 self.dead = Some(error.clone());

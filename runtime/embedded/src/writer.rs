@@ -50,7 +50,8 @@ pub(crate) struct Append {
 /// Who hears what became of an append.
 #[derive(Debug)]
 pub(crate) enum Done {
-    Reply(oneshot::Sender<Result<(), LogError>>),
+    /// Hears the offsets of the records that have a sequence number, in the order of those numbers.
+    Reply(oneshot::Sender<Result<Vec<i64>, LogError>>),
     Deliveries(Arc<Deliveries>),
 }
 
@@ -104,7 +105,8 @@ impl WriterHandle {
         answer.await.unwrap_or_else(|_| Err(self.shared.reason()))
     }
 
-    pub(crate) async fn append(&self, append: Append) -> Result<(), LogError> {
+    /// Writes `append` whole or not at all; returns the offsets of its records that have a sequence number, in the order of those numbers.
+    pub(crate) async fn append(&self, append: Append) -> Result<Vec<i64>, LogError> {
         self.ask(|done| Work::Append(append, Done::Reply(done)))
             .await
     }
@@ -632,8 +634,9 @@ impl Outcome {
     /// Tells whoever asked; `failed` is why the group was not written. A caller that is gone does not hear it.
     fn finish(self, failed: Option<&LogError>) {
         match self {
-            Self::Append(Done::Reply(done), _, result) => {
-                drop(done.send(failed.cloned().map_or(result.map(|_| ()), Err)))
+            Self::Append(Done::Reply(done), drafts, result) => {
+                let result = failed.cloned().map_or(result, Err);
+                drop(done.send(result.map(|bases| offsets_by_sequence(&drafts, &bases))))
             }
             Self::Append(Done::Deliveries(deliveries), drafts, result) => {
                 deliveries.settle(&drafts, failed.cloned().map_or(result, Err))
@@ -644,6 +647,17 @@ impl Outcome {
             }
         }
     }
+}
+
+/// Offsets of the records that have a sequence number, in the order of those numbers. `bases` has the first offset of each draft.
+fn offsets_by_sequence(drafts: &[Draft], bases: &[i64]) -> Vec<i64> {
+    let mut numbered: Vec<(u64, i64)> = drafts
+        .iter()
+        .zip(bases)
+        .flat_map(|(draft, base)| draft.sequences.iter().copied().zip(*base..))
+        .collect();
+    numbered.sort_unstable();
+    numbered.into_iter().map(|(_, offset)| offset).collect()
 }
 
 /// Answers work that was not done. `Alone` and `Stop` are never part of a group.

@@ -71,6 +71,10 @@ impl Subject for Embedded {
         true
     }
 
+    fn least_session_timeout(&self) -> Duration {
+        Duration::from_millis(600)
+    }
+
     fn patience(&self) -> Duration {
         Duration::from_secs(20)
     }

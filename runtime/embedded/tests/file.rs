@@ -411,6 +411,8 @@ async fn a_dirty_table_is_compacted_by_itself() {
         topic: "offsets".into(),
         partitions: 1,
         replication_factor: 1,
+        clamp_replication: false,
+        check_policy: true,
         topic_settings: Vec::new(),
         client_id: String::new(),
         settings: Vec::new(),

@@ -1,5 +1,7 @@
 //! A member of a consumer group.
 
+mod static_return;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +20,9 @@ use tokio::time::Instant;
 use crate::errors::from_client;
 use crate::fetcher::{Context, Event, Fetcher, Limits, Start, retain};
 use crate::properties::Settings;
+use crate::raw::RawClient;
 use crate::threads::Threads;
+use static_return::StaticReturn;
 
 /// Records per batch when `max.poll.records` is not set. Java's 500 makes small writes; this still is less than a second of work.
 const DEFAULT_RECORDS: usize = 5_000;
@@ -44,6 +48,8 @@ pub(crate) struct KafkaGroupConsumer {
     /// Commits in the order in which they were asked for, also when one was cancelled.
     committing: Arc<Mutex<()>>,
     _pattern: Option<PatternTask>,
+    /// For a member with `group.instance.id`.
+    returning: Option<StaticReturn>,
 }
 
 impl fmt::Debug for KafkaGroupConsumer {
@@ -73,6 +79,7 @@ pub(crate) fn limits(settings: &Settings<'_>) -> Result<Limits, LogError> {
 impl KafkaGroupConsumer {
     pub(crate) async fn start(
         threads: &Threads,
+        raw: &Arc<RawClient>,
         mut config: ClientConfig,
         options: &GroupConsumerOptions,
     ) -> Result<Self, LogError> {
@@ -131,6 +138,10 @@ impl KafkaGroupConsumer {
                 Duration::from_millis(refresh),
             )),
         };
+        let returning = settings
+            .get("group.instance.id")
+            .filter(|id| !id.is_empty())
+            .map(|id| StaticReturn::new(raw, &options.group, id));
         Ok(Self {
             group: options.group.clone(),
             fetcher,
@@ -141,6 +152,7 @@ impl KafkaGroupConsumer {
             revoking: None,
             committing: Arc::default(),
             _pattern: pattern,
+            returning,
         })
     }
 
@@ -259,6 +271,9 @@ impl GroupConsumer for KafkaGroupConsumer {
                     {
                         self.returned.insert(partition.clone(), *position);
                     }
+                    if let Some(returning) = &mut self.returning {
+                        returning.assigned(self.fetcher.consumer()?);
+                    }
                     return Ok(GroupEvent::Assigned(assigned));
                 }
                 Some(Event::Revoking(partitions)) => {
@@ -357,9 +372,12 @@ impl GroupConsumer for KafkaGroupConsumer {
 
     async fn close(self: Box<Self>) -> Result<(), LogError> {
         let Self {
-            fetcher, _pattern, ..
+            fetcher,
+            _pattern,
+            returning,
+            ..
         } = *self;
-        drop(_pattern);
+        drop((_pattern, returning));
         fetcher.close().await;
         Ok(())
     }

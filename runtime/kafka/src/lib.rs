@@ -23,6 +23,7 @@ mod fetcher;
 mod group;
 mod jaas;
 mod log;
+mod membership;
 mod probe;
 mod producer;
 mod properties;

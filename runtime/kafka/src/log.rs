@@ -4,15 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millrace_log::membership::join_group;
 use millrace_log::{
-    Admin, ClientSettings, GroupConsumer, GroupConsumerOptions, Log, LogError, Producer,
-    ProducerOptions, Reader, ReaderOptions, SourceDiscipline, Table, TableOptions, TopicPartition,
-    TransactionalProducer,
+    Admin, ClientSettings, GroupConsumer, GroupConsumerOptions, Log, LogError, Membership,
+    MembershipOptions, Producer, ProducerOptions, Reader, ReaderOptions, SourceDiscipline, Table,
+    TableOptions, TopicPartition, TransactionalProducer,
 };
 
 use crate::admin::{EARLIEST, KafkaAdmin, LATEST};
 use crate::completions::TopicLimits;
 use crate::group::{KafkaGroupConsumer, blocking};
+use crate::membership::KafkaGroupCoordinator;
 use crate::probe;
 use crate::producer::KafkaProducer;
 use crate::properties::{Role, Settings, translate};
@@ -31,7 +33,7 @@ const ADMIN_CLIENT_ID: &str = "millrace-admin";
 pub struct KafkaOptions {
     /// The worker's properties, with Java's names: `bootstrap.servers`, `security.protocol`, `ssl.*`, `sasl.*`, time-outs. Others are ignored.
     ///
-    /// They govern the admin calls and the tables. Producers, group consumers and readers take `bootstrap.servers` from here and everything else, security included,
+    /// They govern the admin calls, the tables and the memberships. Producers, group consumers and readers take `bootstrap.servers` from here and everything else, security included,
     /// from the settings in their options, as Connect's connector clients do.
     pub properties: ClientSettings,
 }
@@ -207,7 +209,7 @@ impl Log for KafkaLog {
         let settings = self.client_settings("consumer", &options.settings)?;
         let config = translate(Role::Consumer, &options.client_id, &settings)?;
         Ok(Box::new(
-            KafkaGroupConsumer::start(&self.threads, config, &options).await?,
+            KafkaGroupConsumer::start(&self.threads, &self.raw, config, &options).await?,
         ))
     }
 
@@ -242,6 +244,17 @@ impl Log for KafkaLog {
         Ok(Box::new(
             KafkaTable::open(&self.threads, &self.raw, &self.admin, &options, &settings).await?,
         ))
+    }
+
+    async fn membership(
+        &self,
+        options: MembershipOptions,
+    ) -> Result<Box<dyn Membership>, LogError> {
+        self.threads.check()?;
+        let mut settings = self.properties.clone();
+        settings.extend(options.settings.iter().cloned());
+        let coordinator = KafkaGroupCoordinator::new(&settings, options.clone())?;
+        join_group(&options, Arc::new(coordinator), self.threads.closing())
     }
 
     fn admin(&self) -> Arc<dyn Admin> {

@@ -205,9 +205,9 @@ impl Table for KafkaTable {
 
 #[async_trait::async_trait]
 impl TableWriter for KafkaTableWriter {
-    async fn put(&self, writes: &[TableWrite]) -> Result<(), LogError> {
+    async fn put(&self, writes: &[TableWrite]) -> Result<Vec<i64>, LogError> {
         if writes.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let mut batch = RecordBatch::new();
         let topic = batch.topic(&self.topic);
@@ -217,6 +217,7 @@ impl TableWriter for KafkaTableWriter {
         let mut producer = self.producer.lock().await;
         let first = producer.next_sequence();
         let mut deliveries = Vec::new();
+        let mut offsets = vec![-1; writes.len()];
         let (mut taken, mut acked) = (0, 0);
         while acked < writes.len() {
             if taken < writes.len() {
@@ -226,13 +227,16 @@ impl TableWriter for KafkaTableWriter {
             producer.deliveries(&mut deliveries);
             for delivery in deliveries.drain(..) {
                 // Older ones belong to calls that were cancelled.
-                if delivery.sequence >= first {
-                    delivery.result?;
+                if let Some(at) = delivery.sequence.checked_sub(first) {
+                    let (_, offset) = delivery.result?;
+                    if let Some(place) = offsets.get_mut(at as usize) {
+                        *place = offset;
+                    }
                     acked += 1;
                 }
             }
         }
-        Ok(())
+        Ok(offsets)
     }
 }
 
@@ -268,13 +272,17 @@ async fn ensure_topic(
         let mut settings = options.topic_settings.clone();
         settings.retain(|(key, _)| key != "cleanup.policy");
         settings.push(("cleanup.policy".to_owned(), "compact".to_owned()));
-        let topic = NewTopic {
+        let mut topic = NewTopic {
             name: options.topic.clone(),
             partitions: options.partitions,
             replication_factor: options.replication_factor,
             settings,
         };
         loop {
+            if options.clamp_replication {
+                topic.replication_factor =
+                    clamped_replication(raw, &options.topic, options.replication_factor).await?;
+            }
             match admin.create_topic(&topic).await {
                 Ok(()) => return Ok(()),
                 Err(LogError::TopicExists(_)) => break,
@@ -295,6 +303,9 @@ async fn ensure_topic(
             }
         }
     }
+    if !options.check_policy {
+        return Ok(());
+    }
     let settings = match admin.topic_settings(&options.topic).await {
         Ok(settings) => settings,
         Err(error @ (LogError::Authorization(_) | LogError::Fatal { .. })) => {
@@ -311,6 +322,23 @@ async fn ensure_topic(
         Ok(())
     } else {
         Err(LogError::Config(wrong_policy(options, found)))
+    }
+}
+
+/// `wanted`, or the number of live brokers where there are fewer.
+async fn clamped_replication(raw: &RawClient, topic: &str, wanted: i16) -> Result<i16, LogError> {
+    let live = raw.metadata(Some(Vec::new())).await?.brokers.len();
+    match i16::try_from(live) {
+        Ok(live) if (1..wanted).contains(&live) => {
+            tracing::warn!(
+                topic,
+                wanted,
+                live,
+                "creating the topic with fewer replicas than asked for: there are not more brokers; in production, add brokers and raise the topic's replication factor"
+            );
+            Ok(live)
+        }
+        _ => Ok(wanted),
     }
 }
 

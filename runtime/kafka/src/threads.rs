@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use millrace_log::LogError;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 /// Something with a thread that ends soon after it was told to.
 pub(crate) trait Stop: Send + Sync {
@@ -22,6 +23,7 @@ type Running = (Weak<dyn Stop>, JoinHandle<()>);
 pub(crate) struct Threads {
     running: Mutex<Vec<Running>>,
     closed: Arc<AtomicBool>,
+    closing: CancellationToken,
 }
 
 /// How long `close` waits for threads that sit in a call to a broker that does not answer.
@@ -31,6 +33,11 @@ impl Threads {
     /// Set when the log was closed.
     pub(crate) fn closed(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.closed)
+    }
+
+    /// Cancelled when the log is closed, for tasks.
+    pub(crate) fn closing(&self) -> CancellationToken {
+        self.closing.clone()
     }
 
     /// Fails once the log was closed.
@@ -62,6 +69,7 @@ impl Threads {
         let all = {
             let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
             self.closed.store(true, Ordering::Release);
+            self.closing.cancel();
             std::mem::take(&mut *running)
         };
         for owner in all.iter().filter_map(|(owner, _)| owner.upgrade()) {

@@ -25,6 +25,7 @@ mod consumer;
 mod error;
 mod fetch;
 pub mod local;
+pub mod membership;
 pub mod memory;
 pub mod null;
 pub mod partitioner;
@@ -40,6 +41,7 @@ pub use consumer::{
 };
 pub use error::LogError;
 pub use fetch::{FetchBatch, FetchBatchBuilder, FetchedRecord, TimestampType};
+pub use membership::{GroupMember, Lease, Membership, MembershipEvent, MembershipOptions};
 pub use producer::{Delivery, Producer, ProducerOptions, TransactionalProducer};
 pub use table::{Table, TableOptions, TableRecord, TableWrite, TableWriter};
 pub use topic::TopicPartition;
@@ -96,6 +98,10 @@ pub trait Log: Send + Sync + Debug {
 
     /// Opens a compacted topic as a table, creating the topic when it is missing.
     async fn table(&self, options: TableOptions) -> Result<Box<dyn Table>, LogError>;
+
+    /// Joins a group of any type, see [`Membership`]. Where nothing but this process can be a member (embedded, memory), groups live in the process.
+    async fn membership(&self, options: MembershipOptions)
+    -> Result<Box<dyn Membership>, LogError>;
 
     /// Topics, offsets and groups.
     fn admin(&self) -> Arc<dyn Admin>;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::memory::MemoryLog;
 use crate::{
-    Admin, Delivery, GroupConsumer, GroupConsumerOptions, GroupEvent, Log, LogError, Producer,
-    ProducerOptions, Reader, ReaderOptions, RecordBatch, SourceDiscipline, Table, TableOptions,
-    TopicPartition, TransactionalProducer,
+    Admin, Delivery, GroupConsumer, GroupConsumerOptions, GroupEvent, Log, LogError, Membership,
+    MembershipOptions, Producer, ProducerOptions, Reader, ReaderOptions, RecordBatch,
+    SourceDiscipline, Table, TableOptions, TopicPartition, TransactionalProducer,
 };
 
 /// A log that acknowledges every record at once and keeps none. Tables and topics are kept in memory, so a worker's stores function; group consumers never get
@@ -115,6 +115,13 @@ impl Log for NullLog {
 
     async fn table(&self, options: TableOptions) -> Result<Box<dyn Table>, LogError> {
         self.memory.table(options).await
+    }
+
+    async fn membership(
+        &self,
+        options: MembershipOptions,
+    ) -> Result<Box<dyn Membership>, LogError> {
+        self.memory.membership(options).await
     }
 
     fn admin(&self) -> Arc<dyn Admin> {

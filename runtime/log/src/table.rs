@@ -13,6 +13,10 @@ pub struct TableOptions {
     pub partitions: i32,
     /// Replication factor to create it with; -1: the broker's default.
     pub replication_factor: i16,
+    /// Whether fewer live brokers than that lower the factor (with a warning) instead of failing.
+    pub clamp_replication: bool,
+    /// Whether the cleanup policy of an existing topic is checked.
+    pub check_policy: bool,
     /// Further settings of the topic to create it with; `cleanup.policy=compact` is added.
     pub topic_settings: ClientSettings,
     /// `client.id` of its clients.
@@ -79,6 +83,6 @@ pub trait Table: Send + Debug {
 /// Writes to a table.
 #[async_trait::async_trait]
 pub trait TableWriter: Send + Sync + Debug {
-    /// Appends `writes` in order; they are durable when this returns `Ok`. On an error any prefix may have been written.
-    async fn put(&self, writes: &[TableWrite]) -> Result<(), LogError>;
+    /// Appends `writes` in order; they are durable when this returns `Ok`, which carries the offset of each. On an error any prefix may have been written.
+    async fn put(&self, writes: &[TableWrite]) -> Result<Vec<i64>, LogError>;
 }

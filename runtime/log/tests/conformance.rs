@@ -48,6 +48,10 @@ impl Subject for Memory {
         self.log.lock().unwrap().compact(topic).is_ok()
     }
 
+    fn least_session_timeout(&self) -> Duration {
+        Duration::from_millis(600)
+    }
+
     fn patience(&self) -> Duration {
         Duration::from_secs(10)
     }

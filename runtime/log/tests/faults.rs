@@ -128,6 +128,8 @@ async fn table_writes_fail_as_scripted() {
         topic: "table".into(),
         partitions: 1,
         replication_factor: -1,
+        clamp_replication: false,
+        check_policy: true,
         topic_settings: Vec::new(),
         client_id: String::new(),
         settings: Vec::new(),

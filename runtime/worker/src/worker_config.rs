@@ -348,6 +348,8 @@ impl WorkerConfig {
             topic: topic.to_owned(),
             partitions,
             replication_factor: replication,
+            clamp_replication: false,
+            check_policy: true,
             topic_settings,
             client_id: format!("{}-{what}s", self.group_id),
             settings: Vec::new(),

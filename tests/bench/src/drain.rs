@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use serde_json::Value;
+
 use millrace_testkit::{Kafka, Postgres, Worker, WorkerOptions};
 
 use crate::figures::{Figures, Must};
@@ -53,7 +55,7 @@ pub(crate) async fn into_null(
     figures: &mut Figures,
 ) -> Result<()> {
     let worker = start_worker(WorkerOptions::on_null_log()).await?;
-    let run = drain(&worker, postgres, table, "nowhere").await?;
+    let run = drain(&worker, postgres, table, "nowhere", |_| {}).await?;
     println!("into nothing: {}", run.text);
     // Before and after: two runs of the same program differ by a fifth here.
     let after = pg_recvlogical(postgres, table, "floor_again").await?;
@@ -82,7 +84,7 @@ pub(crate) async fn into_kafka(
 ) -> Result<()> {
     let worker = start_worker(WorkerOptions::on_kafka(&kafka.bootstrap())).await?;
     let broker = kafka.usage().await?;
-    let run = drain(&worker, postgres, table, "kafka").await?;
+    let run = drain(&worker, postgres, table, "kafka", |_| {}).await?;
     let broker = (kafka.usage().await? - broker).cpu_seconds;
     println!(
         "into Kafka: {}, broker {broker:.2} CPU s; busiest: {}",
@@ -121,6 +123,26 @@ pub(crate) async fn into_kafka(
         "MB",
         Must::AtMost(100.0),
     );
+    drop(worker);
+    let registry = format!("http://127.0.0.1:{}", millrace_testkit::free_port());
+    let worker = start_worker(
+        WorkerOptions::on_kafka(&kafka.bootstrap()).set("schema.registry.listeners", &registry),
+    )
+    .await?;
+    let avro = drain(&worker, postgres, table, "avro", |config| {
+        for role in ["key", "value"] {
+            config[format!("{role}.converter")] = "io.confluent.connect.avro.AvroConverter".into();
+            config[format!("{role}.converter.schema.registry.url")] = registry.clone().into();
+        }
+    })
+    .await?;
+    println!("into Kafka as Avro: {}", avro.text);
+    figures.add(
+        "worker CPU per change with the Avro converter ÷ JSON without schemas",
+        avro.cpu / run.cpu,
+        "",
+        Must::AtMost(1.0),
+    );
     Ok(())
 }
 
@@ -136,13 +158,13 @@ async fn drain(
     postgres: &Postgres,
     table: &BenchTable,
     slot: &str,
+    change: impl FnOnce(&mut Value),
 ) -> Result<Drained> {
     let (before, server) = (worker.cpu_seconds()?, postgres.usage()?);
     let started = Instant::now();
-    worker
-        .rest()
-        .create_connector(slot, &table.source(slot, "no_data"))
-        .await?;
+    let mut config = table.source(slot, "no_data");
+    change(&mut config);
+    worker.rest().create_connector(slot, &config).await?;
     wait_counter(worker, WRITTEN, slot, table.rows, Duration::from_secs(300)).await?;
     let wall = started.elapsed().as_secs_f64();
     let cpu = worker.cpu_seconds()? - before;

@@ -1,11 +1,14 @@
 //! The figures of docs/benchmarks.md, measured in one run on one machine.
 //!
-//! Every figure that depends on the machine is a ratio to something that runs beside it (`pg_recvlogical`, `psql`), or CPU time per record.
+//! Every figure that depends on the machine is a ratio to something that runs beside it (`pg_recvlogical`, `psql`, apache-avro, Apicurio), or CPU time per record.
 
+mod avro;
 mod drain;
 mod figures;
+mod load;
 mod machine;
 mod processes;
+mod registry;
 mod sink;
 mod snapshot;
 mod startup;
@@ -19,12 +22,14 @@ use crate::figures::Figures;
 use crate::table::BenchTable;
 
 #[derive(Debug, Parser)]
-#[command(about = "Measures Millrace beside pg_recvlogical, psql and a real Kafka")]
+#[command(
+    about = "Measures Millrace beside pg_recvlogical, psql, apache-avro, Apicurio and a real Kafka"
+)]
 struct Args {
     /// Rows and changes.
     #[arg(long, default_value_t = 1_000_000)]
     rows: u64,
-    /// Only these parts: drain, kafka, snapshot, sink, startup.
+    /// Only these parts: drain, kafka, snapshot, sink, startup, avro, registry.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Further worker properties, to see what they change: `producer.batch.size=16384`.
@@ -42,8 +47,13 @@ async fn main() -> Result<()> {
     if wanted("startup") {
         startup::measure(&mut figures).await?;
     }
+    if wanted("avro") {
+        avro::measure(&mut figures).await?;
+    }
     let needs_table = ["drain", "kafka", "snapshot"].iter().any(|p| wanted(p));
-    let needs_kafka = ["kafka", "snapshot", "sink"].iter().any(|p| wanted(p));
+    let needs_kafka = ["kafka", "snapshot", "sink", "registry"]
+        .iter()
+        .any(|p| wanted(p));
     let kafka = if needs_kafka {
         Some(
             Kafka::start(KafkaOptions {
@@ -77,6 +87,9 @@ async fn main() -> Result<()> {
     }
     if let (true, Some(kafka)) = (wanted("sink"), &kafka) {
         sink::measure(kafka, args.rows, &mut figures).await?;
+    }
+    if let (true, Some(kafka)) = (wanted("registry"), &kafka) {
+        registry::measure(kafka, &mut figures).await?;
     }
     figures.print();
     Ok(())

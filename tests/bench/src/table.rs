@@ -4,7 +4,7 @@ use anyhow::Result;
 use millrace_testkit::{Database, Postgres};
 use serde_json::{Value, json};
 
-/// A filled table, its publication `bench`, and the slots `floor`, `floor_again`, `nowhere` and `kafka`, all before the first change.
+/// A filled table, its publication `bench`, and the slots `floor`, `floor_again`, `nowhere`, `kafka` and `avro`, all before the first change.
 #[derive(Debug)]
 pub(crate) struct BenchTable {
     pub(crate) database: Database,
@@ -25,6 +25,7 @@ impl BenchTable {
             "SELECT pg_copy_logical_replication_slot('floor', 'floor_again')",
             "SELECT pg_copy_logical_replication_slot('floor', 'nowhere')",
             "SELECT pg_copy_logical_replication_slot('floor', 'kafka')",
+            "SELECT pg_copy_logical_replication_slot('floor', 'avro')",
         ] {
             client.batch_execute(statement).await?;
         }

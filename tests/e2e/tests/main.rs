@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod crash;
+mod registry;
 mod restart;
 mod shop;
 mod sink;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use millrace_e2e::{Capture, Ground, LogKind, PATIENCE, changed, ledger};
+use millrace_log::NewTopic;
 use millrace_testkit::{Worker, wait_until};
 use serde_json::Value;
 
@@ -228,4 +229,49 @@ async fn target_states_and_deletes_survive(log: LogKind) -> Result<()> {
             .await?;
     }
     wait_copied(&ground, 5).await
+}
+
+/// The group does not rebalance for a static member that comes back, whatever topics there are by then; the sink has to see to that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_static_sink_gets_a_topic_that_came_while_its_worker_was_dead() -> Result<()> {
+    let schema = format!("{SCHEMA}; CREATE TABLE later (id int PRIMARY KEY, text text)");
+    let ground = Ground::new(LogKind::Kafka, "static", &schema).await?;
+    let mut worker = ground.start().await?;
+    let tables = ["item", "later"];
+    ground
+        .create(&worker, "source", &ground.source(&tables))
+        .await?;
+    let sink = changed(
+        &ground.sink(&tables),
+        &[
+            ("consumer.override.group.instance.id", "the-one"),
+            // The group must not forget the member while the worker is dead.
+            ("consumer.override.session.timeout.ms", "60000"),
+        ],
+    );
+    ground.create(&worker, "sink", &sink).await?;
+    wait_copied(&ground, 1).await?;
+    worker.kill().await?;
+    ground
+        .log()
+        .await?
+        .admin()
+        .create_topic(&NewTopic {
+            name: ground.topic("later"),
+            partitions: 1,
+            replication_factor: 1,
+            settings: Vec::new(),
+        })
+        .await?;
+    ground
+        .sql
+        .batch_execute("INSERT INTO later VALUES (1, 'late')")
+        .await?;
+    worker.start_again().await?;
+    let query = format!("SELECT text FROM {}", ground.copy_of("later"));
+    wait_until(PATIENCE, "the row of the new topic is copied", async || {
+        // The table comes with the first record.
+        Ok(ground.sql.query_one(&query, &[]).await.ok().map(drop))
+    })
+    .await
 }

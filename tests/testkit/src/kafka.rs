@@ -168,15 +168,18 @@ impl Kafka {
     }
 }
 
-fn release() -> Result<PathBuf> {
+/// The folder in which `tests/servers/install` keeps what it fetches.
+pub(crate) fn cache() -> Result<PathBuf> {
     let cache = match (env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
         (Some(cache), _) if !cache.is_empty() => PathBuf::from(cache),
         (_, Some(home)) => Path::new(&home).join(".cache"),
-        _ => {
-            bail!("neither XDG_CACHE_HOME nor HOME is set: Kafka's jars are looked for below them")
-        }
+        _ => bail!("neither XDG_CACHE_HOME nor HOME is set: servers are looked for below them"),
     };
-    let release = cache.join("millrace").join(RELEASE);
+    Ok(cache.join("millrace"))
+}
+
+fn release() -> Result<PathBuf> {
+    let release = cache()?.join(RELEASE);
     if !release.join("jars").is_dir() {
         bail!(
             "no Kafka in {}: run tests/servers/install",

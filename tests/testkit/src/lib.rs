@@ -10,6 +10,7 @@
 //! share a server name their databases, topics and slots with [`unique`].
 
 mod api_versions;
+mod apicurio;
 mod guarded;
 mod kafka;
 mod naming;
@@ -19,6 +20,7 @@ mod usage;
 mod wait;
 mod worker;
 
+pub use apicurio::{APICURIO_API, Apicurio};
 pub use guarded::Signal;
 pub use kafka::{Jvm, Kafka, KafkaOptions};
 pub use naming::{free_port, unique};

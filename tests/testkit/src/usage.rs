@@ -12,6 +12,8 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub struct Usage {
     /// User and system time of all threads, in seconds, in steps of 10 ms.
     pub cpu_seconds: f64,
+    /// Memory resident now, in bytes. Of two subtracted, the later one's.
+    pub rss: u64,
     /// The most memory it ever had resident, in bytes. Of two subtracted, the later one's.
     pub peak_rss: u64,
 }
@@ -21,6 +23,7 @@ impl Sub for Usage {
     fn sub(self, earlier: Usage) -> Usage {
         Usage {
             cpu_seconds: self.cpu_seconds - earlier.cpu_seconds,
+            rss: self.rss,
             peak_rss: self.peak_rss,
         }
     }
@@ -34,12 +37,13 @@ pub fn usage_of(pid: u32) -> Result<Usage> {
     let stat = Stat::read(pid)?;
     Ok(Usage {
         cpu_seconds: stat.ticks as f64 / TICKS_PER_SECOND,
-        peak_rss: peak_rss(pid)?,
+        rss: memory(pid, "VmRSS:")?,
+        peak_rss: memory(pid, "VmHWM:")?,
     })
 }
 
 /// Of the process `pid`, of its living descendants, and of those that ended and were waited for: a PostgreSQL server with its backends.
-/// `peak_rss` is the largest of any one of them, because their shared memory would count many times over in a sum.
+/// `rss` and `peak_rss` are the largest of any one of them, because their shared memory would count many times over in a sum.
 ///
 /// # Errors
 /// When there is no such process.
@@ -59,14 +63,20 @@ pub fn usage_of_tree(pid: u32) -> Result<Usage> {
     let root = Stat::read(pid)?;
     let mut total = Usage {
         cpu_seconds: 0.0,
-        peak_rss: peak_rss(pid)?,
+        rss: memory(pid, "VmRSS:")?,
+        peak_rss: memory(pid, "VmHWM:")?,
     };
     let mut ticks = root.ticks + root.ended_children_ticks;
     let mut open = children.remove(&pid).unwrap_or_default();
     while let Some(next) = open.pop() {
-        if let (Ok(stat), Ok(rss)) = (Stat::read(next), peak_rss(next)) {
+        if let (Ok(stat), Ok(rss), Ok(peak)) = (
+            Stat::read(next),
+            memory(next, "VmRSS:"),
+            memory(next, "VmHWM:"),
+        ) {
             ticks += stat.ticks + stat.ended_children_ticks;
-            total.peak_rss = total.peak_rss.max(rss);
+            total.rss = total.rss.max(rss);
+            total.peak_rss = total.peak_rss.max(peak);
         }
         open.extend(children.remove(&next).unwrap_or_default());
     }
@@ -99,11 +109,12 @@ impl Stat {
     }
 }
 
-fn peak_rss(pid: u32) -> Result<u64> {
+/// A line of `/proc/PID/status`, in bytes.
+fn memory(pid: u32, line_name: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))
         .with_context(|| format!("no process {pid}"))?;
     let kib = status.lines().find_map(|line| {
-        line.strip_prefix("VmHWM:")?
+        line.strip_prefix(line_name)?
             .trim()
             .strip_suffix(" kB")?
             .trim()

@@ -16,9 +16,11 @@ use crate::{RestClient, free_port};
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What `millrace standalone` is started with.
+/// What `millrace standalone`, or `millrace registry`, is started with.
 #[derive(Debug, Clone, Default)]
 pub struct WorkerOptions {
+    registry: bool,
+    cpus: Option<String>,
     properties: BTreeMap<String, String>,
     connectors: Vec<PathBuf>,
     env: BTreeMap<String, String>,
@@ -42,6 +44,32 @@ impl WorkerOptions {
     #[must_use]
     pub fn on_null_log() -> Self {
         Self::default().set("millrace.log", "null")
+    }
+
+    /// A schema registry of its own on a Kafka.
+    #[must_use]
+    pub fn registry_on_kafka(bootstrap: &str) -> Self {
+        Self {
+            registry: true,
+            ..Self::default()
+        }
+        .set("kafkastore.bootstrap.servers", bootstrap)
+    }
+
+    /// A schema registry of its own on the embedded log in `dir`, which is the caller's and stays.
+    #[must_use]
+    pub fn registry_on_embedded_log(dir: &Path) -> Self {
+        Self {
+            registry: true,
+            ..Self::on_embedded_log(dir)
+        }
+    }
+
+    /// On these CPUs only, as `taskset` names them.
+    #[must_use]
+    pub fn cpus(mut self, list: &str) -> Self {
+        self.cpus = Some(list.to_owned());
+        self
     }
 
     /// With one more worker property. Without `listeners` a free port on 127.0.0.1 is taken.
@@ -153,9 +181,21 @@ impl Worker {
             .map(|(name, value)| format!("{name}={}\n", escape(value)))
             .collect();
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
-        let mut command = Watchdog::command(&self.binary);
+        let mut command = match &self.options.cpus {
+            // taskset becomes the program: the process id is the worker's.
+            Some(list) => {
+                let mut command = Watchdog::command("taskset");
+                command.args(["--cpu-list", list]).arg(&self.binary);
+                command
+            }
+            None => Watchdog::command(&self.binary),
+        };
         command
-            .arg("standalone")
+            .arg(if self.options.registry {
+                "registry"
+            } else {
+                "standalone"
+            })
             .arg(file)
             .args(&self.options.connectors)
             .envs(&self.options.env)

@@ -3,7 +3,7 @@
 use super::check::Validator;
 use super::definition::ConfigDef;
 use super::field::LetterCase;
-use super::java_order::hash_order;
+use java_idioms::hash_order;
 use super::key::{ConfigKey, ConfigType, Importance, Width};
 use super::recommend::Recommender;
 

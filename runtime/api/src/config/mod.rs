@@ -37,7 +37,6 @@ mod enrich;
 mod evaluate;
 mod field;
 mod info;
-mod java_order;
 mod java_regex;
 mod key;
 mod markdown;

@@ -4,7 +4,7 @@ use super::class_names::AnyClass;
 use super::dialect::Dialect;
 use super::evaluate::ConfigValue;
 use super::info::{ConfigInfo, ConfigKeyInfo};
-use super::java_order::hash_order;
+use java_idioms::hash_order;
 use super::parse::{ParsedValue, parse};
 use super::plugins::PluginLookup;
 use super::props::RawProps;

@@ -13,7 +13,7 @@ use super::definition::ConfigDef;
 use super::enrich::{always, enrich, implements};
 use super::evaluate::ConfigValue;
 use super::info::{ConfigInfo, ConfigInfos, ConfigKeyInfo};
-use super::java_order::hash_order;
+use java_idioms::hash_order;
 use super::java_regex::JavaRegex;
 use super::overrides::{ClientKind, override_infos};
 use super::parse::{ParsedValue, java_trim};

@@ -7,7 +7,6 @@
 mod decimal;
 mod frame;
 mod header;
-mod java_double;
 pub mod logical;
 mod memo;
 mod record;
@@ -18,7 +17,7 @@ mod value;
 pub use decimal::{Decimal, DecimalParseError};
 pub use frame::{Blob, Frame, Text};
 pub use header::{Header, Headers};
-pub use java_double::{java_f32, java_f64};
+pub use java_idioms::{java_f32, java_f64};
 pub use memo::SchemaMemo;
 pub use record::{
     Data, OffsetMap, OffsetValue, Record, SinkRecord, SourceOffset, SourceRecord, TimestampType,

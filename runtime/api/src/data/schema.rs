@@ -92,6 +92,7 @@ struct Content {
     fields: Vec<Field>,
     key: Option<Schema>,
     value: Option<Schema>,
+    back_reference: bool,
 }
 
 static INTERNED: LazyLock<Mutex<HashMap<u64, Vec<Weak<Inner>>>>> = LazyLock::new(Mutex::default);
@@ -178,6 +179,12 @@ impl Schema {
     /// Schema of a map's values or an array's elements.
     pub fn value_schema(&self) -> Option<&Schema> {
         self.0.content.value.as_ref()
+    }
+
+    /// Whether this stands for an enclosing struct of the same name, as in a recursive type: the nearest one outwards is meant. Values under it are structs of the
+    /// enclosing schema.
+    pub fn is_back_reference(&self) -> bool {
+        self.0.content.back_reference
     }
 
     /// A builder with this schema's content.
@@ -309,6 +316,7 @@ impl SchemaBuilder {
                 fields: Vec::new(),
                 key: None,
                 value: None,
+                back_reference: false,
             },
         }
     }
@@ -316,6 +324,13 @@ impl SchemaBuilder {
     /// A struct.
     pub fn structure() -> Self {
         Self::new(Kind::Struct)
+    }
+
+    /// A mention of the struct `name` inside itself: no fields of its own, see [`Schema::is_back_reference`].
+    pub fn back_reference(name: impl Into<Arc<str>>) -> Self {
+        let mut b = Self::new(Kind::Struct).name(name);
+        b.content.back_reference = true;
+        b
     }
 
     /// An array of `element`.

@@ -11,6 +11,7 @@ use millrace_log::{Log, Reader, ReaderOptions, TopicPartition};
 use serde_json::Value;
 
 use super::TABLES;
+use super::format::EventDecoder;
 use super::worker::WorkerProcess;
 
 /// How many events the live view shows.
@@ -22,6 +23,7 @@ pub(crate) struct EventFeed {
     /// Dropping a log closes its readers.
     _log: Arc<dyn Log>,
     reader: Box<dyn Reader>,
+    decoder: EventDecoder,
     total: u64,
     recent: VecDeque<String>,
 }
@@ -68,12 +70,13 @@ impl EventFeed {
         Ok(Self {
             _log: log,
             reader,
+            decoder: EventDecoder::new(worker.format(), worker.registry_url())?,
             total: 0,
             recent: VecDeque::with_capacity(SHOWN),
         })
     }
 
-    /// Waits for events and takes note of them. Cancel-safe.
+    /// Waits for events and takes note of them. Cancel-safe but for what is shown: a batch whose decoding is cut short is counted.
     pub(crate) async fn read(&mut self) -> Result<()> {
         let batch = self.reader.next(Duration::from_millis(200)).await?;
         // Tombstones follow deletes and are not counted.
@@ -81,22 +84,14 @@ impl EventFeed {
         let count = events.clone().count();
         self.total += count as u64;
         for record in events.skip(count.saturating_sub(SHOWN)) {
-            let table = batch
-                .topic_partition(record)
-                .topic
-                .rsplit('.')
-                .next()
-                .unwrap_or("")
-                .to_owned();
-            let line = describe(
-                &table,
-                batch.key(record),
-                batch.value(record).unwrap_or_default(),
-            );
+            let topic = &*batch.topic_partition(record).topic;
+            let key = self.decoder.key(topic, batch.key(record)).await?;
+            let event = self.decoder.value(topic, batch.value(record)).await?;
+            let table = topic.rsplit('.').next().unwrap_or("");
             if self.recent.len() == SHOWN {
                 self.recent.pop_front();
             }
-            self.recent.push_back(line);
+            self.recent.push_back(describe(table, &key, &event));
         }
         Ok(())
     }
@@ -111,18 +106,11 @@ impl EventFeed {
 }
 
 /// One line: operation, table, key, and what is different.
-fn describe(table: &str, key: Option<&[u8]>, value: &[u8]) -> String {
-    let payload = |bytes: &[u8]| {
-        serde_json::from_slice::<Value>(bytes)
-            .map(|mut v| v["payload"].take())
-            .unwrap_or_default()
-    };
-    let key = payload(key.unwrap_or(b"null"));
+fn describe(table: &str, key: &Value, event: &Value) -> String {
     let key: Vec<String> = key
         .as_object()
         .map(|o| o.values().map(plain).collect())
         .unwrap_or_default();
-    let event = payload(value);
     let (before, after) = (&event["before"], &event["after"]);
     let diff: Vec<String> = match (after.as_object(), before.as_object()) {
         (Some(after), Some(before)) => after
@@ -158,15 +146,19 @@ fn plain(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn events_are_described_by_their_difference() {
-        let update = br#"{"schema":null,"payload":{"before":{"id":1,"a":"x"},"after":{"id":1,"a":"y"},"op":"u"}}"#;
+        let update = json!({"before":{"id":1,"a":"x"},"after":{"id":1,"a":"y"},"op":"u"});
         assert_eq!(
-            describe("t", Some(br#"{"schema":null,"payload":{"id":1}}"#), update),
+            describe("t", &json!({"id":1}), &update),
             "u t           1            a: x → y"
         );
-        let delete = br#"{"schema":null,"payload":{"before":{"id":1},"after":null,"op":"d"}}"#;
-        assert_eq!(describe("t", None, delete), "d t                        ");
+        let delete = json!({"before":{"id":1},"after":null,"op":"d"});
+        assert_eq!(
+            describe("t", &Value::Null, &delete),
+            "d t                        "
+        );
     }
 }

@@ -3,6 +3,7 @@
 mod compare;
 mod database;
 mod events;
+mod format;
 mod latency;
 mod screen;
 mod shop;
@@ -17,6 +18,7 @@ use clap::Args;
 use self::compare::Verdict;
 use self::database::Database;
 use self::events::EventFeed;
+use self::format::Format;
 use self::latency::LatencyProbe;
 use self::screen::{Screen, Snapshot};
 use self::shop::Shop;
@@ -40,6 +42,9 @@ pub(crate) struct DemoArgs {
     /// A Kafka cluster instead of the embedded log.
     #[arg(long, value_name = "HOST:PORT,…")]
     bootstrap_servers: Option<String>,
+    /// Format of the records; all but json keep their schemas in a registry inside the worker.
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    format: Format,
     /// Folder with the connector files; by default the ones that are built in.
     #[arg(long, value_name = "DIR")]
     connectors: Option<PathBuf>,
@@ -60,13 +65,19 @@ pub(crate) async fn run(args: DemoArgs) -> Result<bool> {
 
 async fn with_database(args: &DemoArgs, database: &Database, screen: &mut Screen) -> Result<bool> {
     database.create_shop().await?;
-    let worker = WorkerProcess::start(args.bootstrap_servers.as_deref()).await?;
+    let worker = WorkerProcess::start(args.bootstrap_servers.as_deref(), args.format).await?;
     screen.note(&format!(
         "the worker answers at {} after {} ms, log: {}",
         worker.url(),
         worker.started_in().as_millis(),
         worker.log_name()
     ));
+    if args.format.needs_registry() {
+        screen.note(&format!(
+            "the schema registry inside it answers at {}",
+            worker.registry_url()
+        ));
+    }
     let result = with_worker(args, database, &worker, screen).await;
     let stopped = worker.stop().await;
     let equal = result?;
@@ -95,7 +106,14 @@ async fn with_worker(
                 .with_context(|| format!("reading {name}.json"))?,
             None => built_in.to_owned(),
         };
-        let (body, changed) = database.connector_json(&text)?;
+        let (mut body, mut changed) = database.connector_json(&text)?;
+        if args.format.needs_registry() {
+            args.format.put_into(&mut body, worker.registry_url());
+            if !changed.is_empty() {
+                changed.push_str(", ");
+            }
+            changed.push_str("key.converter, value.converter");
+        }
         worker.submit(&body).await?;
         let changed = if changed.is_empty() {
             String::new()

@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
+use super::format::Format;
+
 /// What the worker has used so far.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Usage {
@@ -22,36 +24,40 @@ pub(crate) struct WorkerProcess {
     child: Child,
     dir: tempfile::TempDir,
     bootstrap: Option<String>,
+    format: Format,
     url: String,
+    registry_url: String,
     started_in: Duration,
     client: reqwest::Client,
 }
 
 impl WorkerProcess {
     /// Starts the worker and waits until its REST API answers.
-    pub(crate) async fn start(bootstrap: Option<&str>) -> Result<Self> {
+    pub(crate) async fn start(bootstrap: Option<&str>, format: Format) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("millrace-demo-")
             .tempdir()?;
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?
-            .local_addr()?
-            .port();
-        let url = format!("http://127.0.0.1:{port}");
+        let (url, registry_url) = (free_url()?, free_url()?);
         let log = match bootstrap {
             // Names of its own, so that a demo on a cluster that is in use disturbs nobody.
             Some(servers) => {
                 let id = std::process::id();
                 format!(
                     "bootstrap.servers={servers}\ngroup.id=millrace-demo-{id}\nconfig.storage.topic=millrace-demo-{id}-configs\noffset.storage.topic=millrace-demo-{id}-offsets\n\
-                     status.storage.topic=millrace-demo-{id}-status\n"
+                     status.storage.topic=millrace-demo-{id}-status\n\
+                     schema.registry.kafkastore.topic=millrace-demo-{id}-schemas\nschema.registry.group.id=millrace-demo-{id}-schemas\n"
                 )
             }
             None => format!("log.dir={}\n", dir.path().join("log").display()),
         };
-        let json = "org.apache.kafka.connect.json.JsonConverter";
-        let properties = format!(
-            "{log}listeners={url}\nkey.converter={json}\nvalue.converter={json}\noffset.flush.interval.ms=1000\n"
-        );
+        let registry = if format.needs_registry() {
+            format!("schema.registry.listeners={registry_url}\n")
+        } else {
+            String::new()
+        };
+        let converters = format.worker_properties(&registry_url);
+        let properties =
+            format!("{log}listeners={url}\n{registry}{converters}offset.flush.interval.ms=1000\n");
         let file = dir.path().join("worker.properties");
         std::fs::write(&file, properties)?;
         let output = std::fs::File::create(dir.path().join("worker.log"))?;
@@ -69,7 +75,9 @@ impl WorkerProcess {
             child,
             dir,
             bootstrap: bootstrap.map(str::to_owned),
+            format,
             url,
+            registry_url,
             started_in: Duration::ZERO,
             client: reqwest::Client::new(),
         };
@@ -92,6 +100,15 @@ impl WorkerProcess {
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Where the registry answers, when the format needs one.
+    pub(crate) fn registry_url(&self) -> &str {
+        &self.registry_url
     }
 
     pub(crate) fn started_in(&self) -> Duration {
@@ -218,6 +235,11 @@ impl WorkerProcess {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
+}
+
+fn free_url() -> Result<String> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+    Ok(format!("http://{}", listener.local_addr()?))
 }
 
 fn trace(status: &Value) -> Option<String> {

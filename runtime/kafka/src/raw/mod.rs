@@ -7,9 +7,11 @@ mod connection;
 mod scram;
 mod tls;
 
+pub(crate) use connection::Connection;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -24,9 +26,9 @@ use tokio::time::{Instant, sleep};
 use crate::errors::from_response;
 use crate::properties::Settings;
 use crate::security::KafkaSecurity;
-use connection::{Connection, Dialer};
+use connection::Dialer;
 
-type Address = (String, u16);
+pub(crate) type Address = (String, u16);
 type Slot = Arc<Mutex<Option<Connection>>>;
 
 /// Which broker a request must go to.
@@ -50,6 +52,10 @@ pub(crate) struct RawClient {
     /// How long a call is repeated while brokers are away or moving.
     api_timeout: Duration,
     slots: std::sync::Mutex<HashMap<Address, Slot>>,
+    /// Brokers that the cluster has named, for when those of `bootstrap.servers` are away.
+    learned: std::sync::Mutex<Vec<Address>>,
+    /// Number of the broker that is asked first when any will do: the last one that answered.
+    first: AtomicUsize,
 }
 
 impl fmt::Debug for RawClient {
@@ -97,6 +103,8 @@ impl RawClient {
             },
             api_timeout: millis("default.api.timeout.ms", 60_000)?,
             slots: std::sync::Mutex::default(),
+            learned: std::sync::Mutex::default(),
+            first: AtomicUsize::new(0),
         })
     }
 
@@ -144,7 +152,54 @@ impl RawClient {
             .with_topics(topics)
             .with_allow_auto_topic_creation(false);
         // Version 4 is the first that can forbid creation.
-        self.send_within(limit, Target::Any, 12, &request, Ok).await
+        let metadata = self
+            .send_within(limit, Target::Any, 12, &request, Ok)
+            .await?;
+        self.learn(&metadata);
+        Ok(metadata)
+    }
+
+    fn learn(&self, metadata: &MetadataResponse) {
+        let brokers = metadata.brokers.iter();
+        let addresses: Vec<Address> = brokers
+            .filter_map(|b| address(&b.host, b.port).ok())
+            .collect();
+        if !addresses.is_empty() {
+            *self.learned.lock().unwrap_or_else(|e| e.into_inner()) = addresses;
+        }
+    }
+
+    /// Where the coordinator of `group` is now. Asked once, of any broker.
+    pub(crate) async fn find_coordinator(&self, group: &str) -> Result<Address, LogError> {
+        let find =
+            FindCoordinatorRequest::default().with_key(StrBytes::from_string(group.to_owned()));
+        let found = self.on_any(3, &find).await?;
+        if found.error_code != 0 {
+            let text = found.error_message.as_ref().map(|t| t.as_str());
+            return Err(from_response(
+                &format!("cannot find the coordinator of group '{group}'"),
+                found.error_code,
+                text,
+            ));
+        }
+        address(&found.host, found.port)
+    }
+
+    /// Asks for the addresses of all brokers, so that they can be reached when those of `bootstrap.servers` cannot.
+    pub(crate) async fn learn_brokers(&self) -> Result<(), LogError> {
+        let request = MetadataRequest::default().with_topics(Some(Vec::new()));
+        self.learn(&self.on_any(12, &request).await?);
+        Ok(())
+    }
+
+    /// A connection of the caller's own.
+    pub(crate) async fn connect(&self, to: &Address) -> Result<Connection, LogError> {
+        Connection::open(&self.dialer, &to.0, to.1).await
+    }
+
+    /// How long one request may take.
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.dialer.request_timeout
     }
 
     /// Sends `request` to `target`; repeats while the failure is one that passes. `cap` is the highest version that the caller fills in.
@@ -229,19 +284,8 @@ impl RawClient {
                 self.on_broker(&metadata, id, cap, request).await
             }
             Target::Coordinator(group) => {
-                let find = FindCoordinatorRequest::default()
-                    .with_key(StrBytes::from_string(group.to_owned()));
-                let found = self.on_any(3, &find).await?;
-                if found.error_code != 0 {
-                    let text = found.error_message.as_ref().map(|t| t.as_str());
-                    return Err(from_response(
-                        &format!("cannot find the coordinator of group '{group}'"),
-                        found.error_code,
-                        text,
-                    ));
-                }
-                self.at(&address(&found.host, found.port)?, cap, request)
-                    .await
+                let coordinator = self.find_coordinator(group).await?;
+                self.at(&coordinator, cap, request).await
             }
         }
     }
@@ -263,10 +307,23 @@ impl RawClient {
 
     async fn on_any<R: Request>(&self, cap: i16, request: &R) -> Result<R::Response, LogError> {
         let mut failures = Vec::new();
-        for address in &self.bootstrap {
-            match self.at(address, cap, request).await {
+        let learned = self
+            .learned
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .clone();
+        let others = learned.iter().filter(|a| !self.bootstrap.contains(a));
+        let all: Vec<&Address> = self.bootstrap.iter().chain(others).collect();
+        let first = self.first.load(Ordering::Relaxed);
+        for number in (0..all.len()).map(|n| (first + n) % all.len()) {
+            // A caller that does not wait for this one's answer begins with the next one when it asks again.
+            self.first.store(number + 1, Ordering::Relaxed);
+            match self.at(all[number], cap, request).await {
                 Err(error) if error.is_retriable() => failures.push(error.to_string()),
-                other => return other,
+                other => {
+                    self.first.store(number, Ordering::Relaxed);
+                    return other;
+                }
             }
         }
         Err(LogError::retriable(format!(

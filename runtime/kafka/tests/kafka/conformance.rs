@@ -40,6 +40,11 @@ impl Subject for SharedKafka {
         1
     }
 
+    /// What the broker of the test kit is set to.
+    fn least_session_timeout(&self) -> Duration {
+        Duration::from_millis(1_500)
+    }
+
     /// Longer than the broker lets the transaction of a dead producer stay open.
     fn patience(&self) -> Duration {
         Duration::from_secs(120)

@@ -418,3 +418,73 @@ async fn a_member_that_stopped_polling_is_fenced() -> Result<()> {
     assert_eq!(assigned(&mut *consumer).await?[0].position, 1);
     Ok(())
 }
+
+/// A static member with `strategy` is away while its topic `later` is created; `before` are the topics that it had besides.
+async fn returns_to_a_new_topic(strategy: &str, before: &[String], session_ms: &str) -> Result<()> {
+    let log = shared().await?;
+    let (group, later) = (unique("group"), unique("later"));
+    let pairs = [
+        ("group.instance.id", "the-one"),
+        ("session.timeout.ms", session_ms),
+        ("partition.assignment.strategy", strategy),
+    ];
+    let subscription = || {
+        let mut names = before.to_vec();
+        names.push(later.clone());
+        Subscription::Topics(names)
+    };
+    let mut first = member(&log, &group, subscription(), &pairs).await?;
+    match before {
+        // Without a topic there is nothing to wait for.
+        [] => drop(first.next(TICK).await?),
+        _ => assert_eq!(assigned(&mut *first).await?.len(), before.len()),
+    }
+    // As when it is killed: a static member never says that it leaves.
+    drop(first);
+    log.admin()
+        .create_topic(&NewTopic {
+            name: later.clone(),
+            partitions: 2,
+            replication_factor: 1,
+            settings: Vec::new(),
+        })
+        .await?;
+    append(&*log, &later, 1, std::iter::once("late".to_owned())).await?;
+
+    let mut again = member(&log, &group, subscription(), &pairs).await?;
+    let mut seen = Vec::new();
+    let deadline = Instant::now() + PATIENCE / 2;
+    while !seen.contains(&"late".to_owned()) {
+        if Instant::now() > deadline {
+            bail!("{strategy}: only {seen:?} came");
+        }
+        match again.next(TICK).await? {
+            GroupEvent::Records(batch) => seen.extend(
+                batch
+                    .records
+                    .iter()
+                    .map(|r| String::from_utf8_lossy(batch.value(r).unwrap()).into_owned()),
+            ),
+            GroupEvent::Revoking(_) => again.release().await?,
+            _ => {}
+        }
+    }
+    again.close().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_static_member_gets_a_topic_that_came_while_it_was_away() -> Result<()> {
+    let log = shared().await?;
+    let here = [topic(&*log, 1, &[]).await?];
+    // The group must not forget the member meanwhile.
+    let long = "60000";
+    let range = "org.apache.kafka.clients.consumer.RangeAssignor";
+    let sticky = "org.apache.kafka.clients.consumer.CooperativeStickyAssignor";
+    tokio::try_join!(
+        returns_to_a_new_topic(range, &here, long),
+        returns_to_a_new_topic(sticky, &here, long),
+        returns_to_a_new_topic(range, &[], long),
+    )?;
+    Ok(())
+}

@@ -6,6 +6,7 @@ mod client;
 mod conformance;
 mod crash;
 mod groups;
+mod memberships;
 mod outage;
 mod secure;
 mod tables;

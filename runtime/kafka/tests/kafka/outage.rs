@@ -80,6 +80,8 @@ async fn producers_and_consumers_survive_a_broker_restart() -> Result<()> {
             topic: unique("table"),
             partitions: 1,
             replication_factor: 1,
+            clamp_replication: false,
+            check_policy: true,
             topic_settings: Vec::new(),
             client_id: "t".into(),
             settings: Vec::new(),

@@ -218,7 +218,7 @@ async fn tls_and_every_sasl_mechanism_work_and_their_failures_are_told() -> Resu
     Ok(())
 }
 
-/// One record through admin client, producer and reader.
+/// One record through admin client, producer and reader; a membership too.
 async fn round_trip(pairs: &[(&str, &str)]) -> Result<()> {
     let log = connect_with(pairs).await?;
     assert!(!format!("{log:?}").contains(PASSWORD));
@@ -246,6 +246,12 @@ async fn round_trip(pairs: &[(&str, &str)]) -> Result<()> {
         .await?;
     let got = reader.next(PATIENCE).await?;
     assert_eq!(got.value(&got.records[0]), Some(&b"secret"[..]));
+    let mut member = log
+        .membership(crate::memberships::options("secure"))
+        .await?;
+    crate::memberships::assigned(&mut *member).await?;
+    assert!(!format!("{member:?}").contains(PASSWORD));
+    member.leave().await;
     Ok(())
 }
 

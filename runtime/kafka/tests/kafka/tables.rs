@@ -14,6 +14,8 @@ fn options(topic: &str) -> TableOptions {
         topic: topic.into(),
         partitions: 3,
         replication_factor: 1,
+        clamp_replication: false,
+        check_policy: true,
         topic_settings: settings(&[("segment.bytes", "1048576"), ("cleanup.policy", "delete")]),
         client_id: "table".into(),
         settings: Vec::new(),

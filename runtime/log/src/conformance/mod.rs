@@ -5,6 +5,7 @@
 
 mod ground;
 mod groups;
+mod membership;
 mod records;
 mod tables;
 mod topics;
@@ -45,6 +46,11 @@ pub trait Subject: Send + Sync + Debug {
     /// The least timestamp that is kept: librdkafka cannot tell 0 from "now".
     fn least_timestamp(&self) -> i64 {
         0
+    }
+
+    /// The shortest session that groups of this log grant.
+    fn least_session_timeout(&self) -> Duration {
+        Duration::from_secs(6)
     }
 
     /// How long something that has to happen may take.
@@ -102,6 +108,9 @@ macro_rules! for_each_conformance_case {
             tables::every_opening_starts_at_the_beginning,
             tables::a_missing_topic_is_made_compacted,
             tables::a_topic_that_forgets_is_refused,
+            tables::a_topic_that_forgets_is_taken_when_told_so,
+            tables::more_replicas_than_brokers_are_lowered_when_told_so,
+            tables::a_write_tells_where_its_records_are,
             tables::an_empty_table_ends_at_once,
             tables::a_compacted_topic_takes_no_record_without_a_key,
             groups::a_member_goes_on_where_its_group_has_committed,
@@ -117,6 +126,22 @@ macro_rules! for_each_conformance_case {
             groups::lag_is_what_is_left,
             groups::positions_of_a_group_with_members_are_not_altered,
             groups::cancelled_waiting_loses_nothing,
+            membership::a_member_alone_leads,
+            membership::a_second_member_brings_a_new_generation,
+            membership::a_leader_that_leaves_is_replaced_at_once,
+            membership::a_member_that_dies_is_evicted_when_its_session_expires,
+            membership::metadata_and_assignments_arrive_unchanged,
+            membership::a_member_that_joins_again_shows_its_new_metadata,
+            membership::a_follower_can_bring_a_new_generation_without_news,
+            membership::leases_are_prolonged_and_end_with_the_generation,
+            membership::an_owner_that_is_busy_stays_in_the_group,
+            membership::the_protocol_that_all_members_speak_is_chosen,
+            membership::groups_do_not_disturb_each_other,
+            membership::another_protocol_type_is_refused,
+            membership::a_static_member_comes_back_without_a_rebalance,
+            membership::a_static_member_is_fenced_by_its_double,
+            membership::a_closed_log_ends_memberships,
+            membership::options_that_cannot_work_are_refused,
             topics::asking_for_a_missing_topic_does_not_make_it,
             topics::topics_are_made_listed_and_deleted,
             topics::settings_in_force_are_told,

@@ -419,6 +419,8 @@ pub(super) async fn a_closed_log_refuses_everything(subject: &dyn Subject) {
         topic,
         partitions: 1,
         replication_factor: -1,
+        clamp_replication: false,
+        check_policy: true,
         topic_settings: Vec::new(),
         client_id: String::new(),
         settings: Vec::new(),

@@ -13,6 +13,8 @@ fn options(topic: &str, partitions: i32) -> TableOptions {
         topic: topic.to_owned(),
         partitions,
         replication_factor: -1,
+        clamp_replication: false,
+        check_policy: true,
         topic_settings: Vec::new(),
         client_id: "conformance".into(),
         settings: Vec::new(),
@@ -211,6 +213,69 @@ pub(super) async fn a_topic_that_forgets_is_refused(subject: &dyn Subject) {
     }
 }
 
+pub(super) async fn a_topic_that_forgets_is_taken_when_told_so(subject: &dyn Subject) {
+    let ground = Ground::new(subject).await;
+    let topic = ground
+        .topic("unchecked", 1, &[("cleanup.policy", "delete")])
+        .await;
+    let unchecked = TableOptions {
+        check_policy: false,
+        ..options(&topic, 1)
+    };
+    let mut table = ground.log.table(unchecked).await.expect("a table");
+    table
+        .writer()
+        .put(&[put("a", Some("1"))])
+        .await
+        .expect("put");
+    assert_eq!(values(&read_to_end(&mut *table).await), ["1"]);
+}
+
+pub(super) async fn more_replicas_than_brokers_are_lowered_when_told_so(subject: &dyn Subject) {
+    let ground = Ground::new(subject).await;
+    let topic = subject.unique("replicas");
+    let clamped = TableOptions {
+        replication_factor: 3,
+        clamp_replication: true,
+        ..options(&topic, 1)
+    };
+    let mut table = ground.log.table(clamped).await.expect("a table");
+    assert_eq!(read_to_end(&mut *table).await, []);
+    let found = ground.admin().describe_topic(&topic).await;
+    assert!(found.expect("a description").is_some());
+}
+
+pub(super) async fn a_write_tells_where_its_records_are(subject: &dyn Subject) {
+    let ground = Ground::new(subject).await;
+    let mut table = ground
+        .log
+        .table(options(&subject.unique("offsets"), 3))
+        .await
+        .expect("a table");
+    let mut told = Vec::new();
+    for round in 0..3 {
+        let keys: Vec<String> = (0..40)
+            .map(|i| format!("k{}", (i * 7 + round) % 11))
+            .collect();
+        let writes: Vec<TableWrite> = keys.iter().map(|k| put(k, Some("v"))).collect();
+        let offsets = table.writer().put(&writes).await.expect("put");
+        assert_eq!(offsets.len(), writes.len());
+        let places = keys.into_iter().zip(offsets);
+        told.extend(places.map(|(k, o)| (partition_for_key(k.as_bytes(), 3), o, k)));
+    }
+    let mut read = Vec::new();
+    table
+        .read_to_end(&mut |r| {
+            let key = String::from_utf8_lossy(r.key.expect("a key")).into_owned();
+            read.push((r.partition, r.offset, key));
+        })
+        .await
+        .expect("reading to the end");
+    told.sort();
+    read.sort();
+    assert_eq!(told, read);
+}
+
 pub(super) async fn an_empty_table_ends_at_once(subject: &dyn Subject) {
     let ground = Ground::new(subject).await;
     let mut table = ground
@@ -219,7 +284,8 @@ pub(super) async fn an_empty_table_ends_at_once(subject: &dyn Subject) {
         .await
         .expect("a table");
     assert_eq!(read_to_end(&mut *table).await, []);
-    table.writer().put(&[]).await.expect("putting nothing");
+    let offsets = table.writer().put(&[]).await.expect("putting nothing");
+    assert_eq!(offsets, []);
     let none = table
         .follow(Duration::from_millis(10), &mut |_| {})
         .await

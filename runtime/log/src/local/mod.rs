@@ -6,6 +6,7 @@ mod assignment;
 mod catalog;
 mod consumer;
 mod coordinator;
+mod groups;
 mod policy;
 mod reader;
 mod table;
@@ -17,6 +18,7 @@ pub use admin::LocalAdmin;
 pub use catalog::{Catalog, Partition, Topic};
 pub use consumer::LocalConsumer;
 pub use coordinator::{Coordinator, MemberRef};
+pub use groups::{Disturbance, Groups};
 pub use policy::{TopicPolicy, check_topic_name};
 pub use reader::LocalReader;
 pub use table::{LocalTable, wrong_cleanup_policy};
@@ -81,8 +83,8 @@ pub trait Store: Send + Sync + Debug + 'static {
         offsets: &[(TopicPartition, i64)],
     ) -> Result<(), LogError>;
 
-    /// Appends all records of `batch`, atomically, creating topics that are missing.
-    async fn append(&self, batch: &RecordBatch) -> Result<(), LogError>;
+    /// Appends all records of `batch`, atomically, creating topics that are missing; returns the offset of each.
+    async fn append(&self, batch: &RecordBatch) -> Result<Vec<i64>, LogError>;
 
     /// See [`Admin::create_topic`](crate::Admin::create_topic).
     async fn create_topic(&self, topic: &NewTopic) -> Result<(), LogError>;

@@ -24,7 +24,7 @@ struct Writer<S: Store> {
 }
 
 impl<S: Store> LocalTable<S> {
-    /// Opens the topic as a table, creating it when it is missing; refuses a topic whose `cleanup.policy` is not `compact`.
+    /// Opens the topic as a table, creating it when it is missing; refuses a topic whose `cleanup.policy` is not `compact`, unless told not to look.
     pub async fn open(store: Arc<S>, options: TableOptions) -> Result<Self, LogError> {
         store.ensure_open()?;
         if store.catalog().topic(&options.topic).is_none() {
@@ -43,7 +43,7 @@ impl<S: Store> LocalTable<S> {
             }
         }
         let topic = store.catalog().existing(&options.topic)?;
-        if topic.policy.cleanup_policy() != "compact" {
+        if options.check_policy && topic.policy.cleanup_policy() != "compact" {
             return Err(wrong_cleanup_policy(
                 &options,
                 topic.policy.cleanup_policy(),
@@ -141,10 +141,10 @@ impl<S: Store> Table for LocalTable<S> {
 
 #[async_trait::async_trait]
 impl<S: Store> TableWriter for Writer<S> {
-    async fn put(&self, writes: &[TableWrite]) -> Result<(), LogError> {
+    async fn put(&self, writes: &[TableWrite]) -> Result<Vec<i64>, LogError> {
         self.store.ensure_open()?;
         if writes.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let mut batch = RecordBatch::new();
         let topic = batch.topic(&self.topic);

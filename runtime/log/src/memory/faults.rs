@@ -2,7 +2,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::rng::Rng;
-use crate::local::lock;
+use crate::local::{Disturbance, lock};
 
 /// What can go wrong in the in-memory log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,9 +36,15 @@ pub enum Fault {
     LostPartitions,
     /// A fetch takes [`Faults::slow_read`] longer.
     SlowRead,
+    /// A [`Membership`](crate::Membership)'s heartbeat does not arrive.
+    HeartbeatLost,
+    /// A membership's session has expired when its heartbeat arrives.
+    SessionExpired,
+    /// The coordinator of a membership's group moves when it is called: members that wait for it get no answer, sessions begin anew.
+    CoordinatorMoves,
 }
 
-const KINDS: usize = Fault::SlowRead as usize + 1;
+const KINDS: usize = Fault::CoordinatorMoves as usize + 1;
 
 /// Decides which calls fail: scripted ones first, then by chance, reproducibly for one seed and one order of calls.
 #[derive(Debug)]
@@ -126,5 +132,23 @@ impl Faults {
     pub(super) fn delay(&self) -> Option<Duration> {
         self.strikes(Fault::SlowRead)
             .then(|| lock(&self.state).slow_read)
+    }
+}
+
+/// The faults that concern memberships.
+#[derive(Debug)]
+pub(super) struct GroupFaults(pub(super) std::sync::Arc<Faults>);
+
+impl Disturbance for GroupFaults {
+    fn heartbeat_is_lost(&self) -> bool {
+        self.0.strikes(Fault::HeartbeatLost)
+    }
+
+    fn session_expires(&self) -> bool {
+        self.0.strikes(Fault::SessionExpired)
+    }
+
+    fn coordinator_moves(&self) -> bool {
+        self.0.strikes(Fault::CoordinatorMoves)
     }
 }

@@ -14,9 +14,11 @@ use std::sync::Arc;
 pub use faults::{Fault, Faults};
 
 use crate::local::{LocalAdmin, LocalConsumer, LocalReader, LocalTable, Store};
+use crate::membership::join_group;
 use crate::{
-    Admin, GroupConsumer, GroupConsumerOptions, Log, LogError, Producer, ProducerOptions, Reader,
-    ReaderOptions, SourceDiscipline, Table, TableOptions, TransactionalProducer,
+    Admin, GroupConsumer, GroupConsumerOptions, Log, LogError, Membership, MembershipOptions,
+    Producer, ProducerOptions, Reader, ReaderOptions, SourceDiscipline, Table, TableOptions,
+    TransactionalProducer,
 };
 use producer::{MemoryProducer, MemoryTransactionalProducer};
 use store::{Data, MemoryStore};
@@ -131,6 +133,14 @@ impl Log for MemoryLog {
         Ok(Box::new(
             LocalTable::open(Arc::clone(&self.store), options).await?,
         ))
+    }
+
+    async fn membership(
+        &self,
+        options: MembershipOptions,
+    ) -> Result<Box<dyn Membership>, LogError> {
+        let coordinator = self.store.groups.coordinator(options.clone());
+        join_group(&options, coordinator, self.store.closed.clone())
     }
 
     fn admin(&self) -> Arc<dyn Admin> {

@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::faults::{Fault, Faults};
+use tokio_util::sync::CancellationToken;
+
+use super::faults::{Fault, Faults, GroupFaults};
 use super::partition::PartitionData;
 use super::rng::Rng;
 use crate::local::{
-    Catalog, Coordinator, FetchLimit, MemberRef, Partition, Store, Topic, TopicPolicy,
+    Catalog, Coordinator, FetchLimit, Groups, MemberRef, Partition, Store, Topic, TopicPolicy,
     check_topic_name, lock, now_ms,
 };
 use crate::partitioner::Partitioner;
@@ -57,7 +58,8 @@ impl Data {
 pub(super) struct MemoryStore {
     pub(super) data: Arc<Data>,
     coordinator: Arc<Coordinator>,
-    closed: AtomicBool,
+    pub(super) groups: Arc<Groups>,
+    pub(super) closed: CancellationToken,
 }
 
 /// A transaction that is to be written.
@@ -71,15 +73,17 @@ impl MemoryStore {
     pub(super) fn open(data: Arc<Data>) -> Self {
         let coordinator = Arc::new(Coordinator::default());
         coordinator.set_topics(data.catalog.sizes());
+        let groups = Groups::disturbed(Box::new(GroupFaults(Arc::clone(&data.faults))));
         Self {
             data,
             coordinator,
-            closed: AtomicBool::new(false),
+            groups: Arc::new(groups),
+            closed: CancellationToken::new(),
         }
     }
 
     pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        self.closed.cancel();
         self.coordinator.wake_all();
         self.data.catalog.wake_all();
     }
@@ -131,7 +135,7 @@ impl MemoryStore {
     ) -> Result<(), LogError> {
         let mut state = lock(&self.data.state);
         check_epoch(&state, transactional_id, epoch)?;
-        let touched = self.write_all(&mut state, &pending.batches)?;
+        let (touched, _) = self.write_all(&mut state, &pending.batches)?;
         for partition in &touched {
             if let Some(data) = state.partitions.get_mut(&partition.id) {
                 data.skip(1);
@@ -148,11 +152,12 @@ impl MemoryStore {
         Ok(())
     }
 
+    /// Writes records; returns the partitions that grew and the offset of each record. Readers see nothing of it before [`publish`].
     fn write_all(
         &self,
         state: &mut State,
         batches: &[RecordBatch],
-    ) -> Result<Vec<Arc<Partition>>, LogError> {
+    ) -> Result<(Vec<Arc<Partition>>, Vec<i64>), LogError> {
         let mut partitioner = Partitioner::default();
         let mut places = Vec::new();
         for record in batches.iter().flat_map(RecordBatch::iter) {
@@ -160,11 +165,12 @@ impl MemoryStore {
         }
         let now = now_ms();
         let mut touched: BTreeMap<i64, Arc<Partition>> = BTreeMap::new();
+        let mut offsets = Vec::with_capacity(places.len());
         for (record, place) in batches.iter().flat_map(RecordBatch::iter).zip(places) {
-            write(state, &place, &record, now);
+            offsets.push(write(state, &place, &record, now));
             touched.insert(place.partition.id, place.partition);
         }
-        Ok(touched.into_values().collect())
+        Ok((touched.into_values().collect(), offsets))
     }
 
     /// Where `record` goes; creates its topic when it is missing, as a broker with default settings does.
@@ -303,7 +309,7 @@ fn publish(state: &State, partition: &Partition) {
 #[async_trait::async_trait]
 impl Store for MemoryStore {
     fn ensure_open(&self) -> Result<(), LogError> {
-        match self.closed.load(Ordering::Acquire) {
+        match self.closed.is_cancelled() {
             true => Err(LogError::Closed),
             false => Ok(()),
         }
@@ -396,20 +402,20 @@ impl Store for MemoryStore {
         }
     }
 
-    async fn append(&self, batch: &RecordBatch) -> Result<(), LogError> {
+    async fn append(&self, batch: &RecordBatch) -> Result<Vec<i64>, LogError> {
         if self.data.faults.strikes(Fault::TableWriteFails) {
             return Err(LogError::retriable(
                 "injected: the table write was not stored",
             ));
         }
         let mut state = lock(&self.data.state);
-        let touched = self.write_all(&mut state, std::slice::from_ref(batch))?;
+        let (touched, offsets) = self.write_all(&mut state, std::slice::from_ref(batch))?;
         touched.iter().for_each(|p| publish(&state, p));
         match self.data.faults.strikes(Fault::TableWriteLostAck) {
             true => Err(LogError::Timeout(
                 "injected: the answer to a table write was lost".to_owned(),
             )),
-            false => Ok(()),
+            false => Ok(offsets),
         }
     }
 

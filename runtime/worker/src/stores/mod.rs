@@ -82,7 +82,7 @@ impl<S: TableState> TableStore<S> {
         if writes.is_empty() {
             Ok(())
         } else {
-            self.writer.put(writes).await
+            self.writer.put(writes).await.map(|_| ())
         }
     }
 

@@ -1,12 +1,18 @@
 //! The order in which a Java hash map gives its keys. Parts of `/validate` come in this order, and so do the literals of some messages.
 
-/// The keys as Java's `HashMap` would iterate over them after they were put in this order.
-pub(super) fn hash_order<T>(
+/// The entries as Java's `HashMap` would iterate over them after they were put in this order into a map made by `new HashMap<>()`.
+pub fn hash_order<T>(entries: impl IntoIterator<Item = T>, key: impl Fn(&T) -> &str) -> Vec<T> {
+    hash_order_with_capacity(entries, 16, key)
+}
+
+/// The same for a map that was made with `capacity` buckets, a power of two.
+pub fn hash_order_with_capacity<T>(
     entries: impl IntoIterator<Item = T>,
+    capacity: usize,
     key: impl Fn(&T) -> &str,
 ) -> Vec<T> {
     let mut entries: Vec<T> = entries.into_iter().collect();
-    let mut buckets = 16usize;
+    let mut buckets = capacity.max(1);
     while entries.len() * 4 > buckets * 3 {
         buckets *= 2;
     }
@@ -19,7 +25,7 @@ pub(super) fn hash_order<T>(
 }
 
 /// `String.hashCode`, as an unsigned number.
-fn java_hash(text: &str) -> u32 {
+pub fn java_hash(text: &str) -> u32 {
     text.encode_utf16().fold(0, |hash: u32, unit| {
         hash.wrapping_mul(31).wrapping_add(unit.into())
     })

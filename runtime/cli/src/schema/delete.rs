@@ -1,0 +1,56 @@
+//! `millrace schema delete`
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::remote::{Remote, encode};
+
+/// What is deleted.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// The subject.
+    subject: String,
+    /// One version; without it the whole subject.
+    version: Option<String>,
+    /// For good, ids included; what is not deleted yet is deleted first.
+    #[arg(long)]
+    permanent: bool,
+}
+
+pub(super) async fn run(remote: &Remote, args: &DeleteArgs) -> Result<()> {
+    let subject = encode(&args.subject);
+    let (path, what) = match args.version.as_deref() {
+        // By number from here on: after the plain delete, another version is the latest.
+        Some("latest" | "-1") => {
+            let latest = remote
+                .version(&args.subject, "latest", false)
+                .await?
+                .version;
+            (
+                format!("/subjects/{subject}/versions/{latest}"),
+                format!("version {latest} of subject '{}'", args.subject),
+            )
+        }
+        Some(version) => (
+            format!("/subjects/{subject}/versions/{}", encode(version)),
+            format!("version {version} of subject '{}'", args.subject),
+        ),
+        None => (
+            format!("/subjects/{subject}"),
+            format!("subject '{}'", args.subject),
+        ),
+    };
+    // A permanent delete needs a plain one before it, which may have been made earlier: then this one is answered 404.
+    let plain = remote.try_call("DELETE", &path, None).await?;
+    if !args.permanent {
+        let answer = plain
+            .with_context(|| format!("{what} is not in the registry, or is deleted already"))?;
+        println!("deleted {what}: {}", answer.to_text());
+        return Ok(());
+    }
+    let answer = remote
+        .call("DELETE", &format!("{path}?permanent=true"), None, &what)
+        .await?;
+    println!("deleted {what} permanently: {}", answer.to_text());
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! Registration of the Avro converter.
+
+use std::sync::Arc;
+
+use millrace_api::config::{ConfigDef, ConnectConfig, Props};
+use millrace_api::plugin::{Converter, ConverterPlugin, PluginInfo, TaskError};
+use registry_client::serde::{SchemaSerde, serde_config};
+use registry_client::{Registries, SchemaType};
+
+use crate::{AvroConverter, AvroConverterConfig};
+
+const INFO: PluginInfo = PluginInfo {
+    class: "io.confluent.connect.avro.AvroConverter",
+    version: "8.3.1",
+};
+
+/// The Avro converter, for keys and values.
+#[derive(Debug, Clone)]
+pub struct AvroConverterPlugin {
+    registries: Registries,
+}
+
+impl AvroConverterPlugin {
+    /// A plugin whose converters reach their registries through `registries`.
+    pub fn new(registries: Registries) -> Self {
+        Self { registries }
+    }
+}
+
+impl ConverterPlugin for AvroConverterPlugin {
+    fn info(&self) -> &PluginInfo {
+        &INFO
+    }
+
+    fn config(&self) -> Arc<ConfigDef> {
+        Arc::new(
+            AvroConverterConfig::definition()
+                .clone()
+                .merge(&serde_config()),
+        )
+    }
+
+    fn create(&self, props: &Props, is_key: bool) -> Result<Box<dyn Converter>, TaskError> {
+        let config = AvroConverterConfig::parse(props)
+            .map_err(|errors| TaskError::config("converter.config", errors.to_string()))?;
+        let registry = self.registries.client(props)?;
+        let serde = SchemaSerde::new(registry, props, is_key, SchemaType::Avro)?;
+        Ok(Box::new(AvroConverter::new(&config, serde)))
+    }
+}

@@ -1,0 +1,252 @@
+//! Associations of resources with subjects.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use java_idioms::json::write_string;
+
+use super::page::Window;
+use crate::body::{BatchGet, Lifecycle, Resource, parse};
+use crate::name::SubjectName;
+use crate::registry::Registry;
+use crate::render::{Shown, push_int, write_schema};
+use crate::state::Association;
+use crate::{Answer, AssociationFilter, Body, RegistryError};
+
+/// Stands for every name or namespace.
+const WILDCARD: &str = "-";
+/// The type of a resource where none is asked for.
+const TOPIC: &str = "topic";
+
+/// Which associations are meant.
+#[derive(Debug)]
+pub(super) enum Of<'q> {
+    Subject(&'q str),
+    Resource(&'q str),
+    ResourceName { namespace: &'q str, name: &'q str },
+}
+
+/// `GET /associations/…`
+pub(super) fn list(
+    registry: &Registry,
+    of: &Of<'_>,
+    filter: &AssociationFilter,
+) -> Result<Answer, RegistryError> {
+    let lifecycle = match filter.lifecycle.as_deref() {
+        None => None,
+        // As for numbers that are none.
+        Some(name) => Some(Lifecycle::from_name(name).ok_or_else(RegistryError::http_not_found)?),
+    };
+    let window = Window::new(filter.page, registry.settings().schema_limits)?;
+    let resource_type = filter
+        .resource_type
+        .as_deref()
+        .filter(|t| !t.is_empty())
+        .unwrap_or(TOPIC);
+    let found = find(registry, of, resource_type, lifecycle, |kind| {
+        filter.association_types.is_empty() || filter.association_types.iter().any(|t| t == kind)
+    });
+    let mut out = String::from("[");
+    for (i, association) in window.cut(found.iter()).enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        write(association, &mut out);
+    }
+    out.push(']');
+    Ok(Answer::ok(out))
+}
+
+fn find(
+    registry: &Registry,
+    of: &Of<'_>,
+    resource_type: &str,
+    lifecycle: Option<Lifecycle>,
+    kind: impl Fn(&str) -> bool,
+) -> Vec<Arc<Association>> {
+    registry
+        .state()
+        .associations
+        .all()
+        .filter(|a| match of {
+            Of::Subject(subject) => *a.key.subject == **subject,
+            Of::Resource(id) => *a.value.resource_id == **id,
+            Of::ResourceName { namespace, name } => {
+                (*name == WILDCARD || *a.key.resource_name == **name)
+                    && (*namespace == WILDCARD || *a.key.resource_namespace == **namespace)
+            }
+        })
+        .filter(|a| *a.key.resource_type == *resource_type && kind(&a.key.association_type))
+        .filter(|a| lifecycle.is_none_or(|wanted| (wanted == Lifecycle::Strong) == a.value.strong))
+        .cloned()
+        .collect()
+}
+
+fn write(association: &Association, out: &mut String) {
+    let (key, value) = (&association.key, &association.value);
+    for (i, (member, text)) in [
+        ("subject", &*key.subject),
+        ("guid", &*value.guid),
+        ("resourceName", &*key.resource_name),
+        ("resourceNamespace", &*key.resource_namespace),
+        ("resourceId", &*value.resource_id),
+        ("resourceType", &*key.resource_type),
+        ("associationType", &*key.association_type),
+        ("lifecycle", lifecycle(value.strong)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        out.push_str(if i > 0 { ",\"" } else { "{\"" });
+        out.push_str(member);
+        out.push_str("\":");
+        write_string(text, out);
+    }
+    out.push_str(if value.frozen {
+        ",\"frozen\":true"
+    } else {
+        ",\"frozen\":false"
+    });
+    out.push_str(",\"createTs\":");
+    push_int(association.created, out);
+    out.push_str(",\"updateTs\":");
+    push_int(association.updated, out);
+    out.push('}');
+}
+
+fn lifecycle(strong: bool) -> &'static str {
+    if strong { "STRONG" } else { "WEAK" }
+}
+
+/// Appends the `AssociationResponse` of a resource; `schemas`: JSON of the schema by type.
+pub(crate) fn write_response(
+    resource: &Resource,
+    associations: &[Arc<Association>],
+    schemas: &BTreeMap<Arc<str>, String>,
+    out: &mut String,
+) {
+    let mut separator = "{";
+    for (member, text) in [
+        ("resourceName", &resource.name),
+        ("resourceNamespace", &resource.namespace),
+        ("resourceId", &resource.id),
+        ("resourceType", &resource.resource_type),
+    ] {
+        if let Some(text) = text.as_ref().filter(|t| !t.is_empty()) {
+            out.push_str(separator);
+            separator = ",";
+            out.push('"');
+            out.push_str(member);
+            out.push_str("\":");
+            write_string(text, out);
+        }
+    }
+    if !associations.is_empty() {
+        out.push_str(separator);
+        separator = ",";
+        out.push_str("\"associations\":[");
+        for (i, association) in associations.iter().enumerate() {
+            out.push_str(if i > 0 {
+                ",{\"subject\":"
+            } else {
+                "{\"subject\":"
+            });
+            write_string(&association.key.subject, out);
+            out.push_str(",\"associationType\":");
+            write_string(&association.key.association_type, out);
+            out.push_str(",\"lifecycle\":\"");
+            out.push_str(lifecycle(association.value.strong));
+            out.push_str(if association.value.frozen {
+                "\",\"frozen\":true"
+            } else {
+                "\",\"frozen\":false"
+            });
+            if let Some(schema) = schemas.get(&association.key.association_type) {
+                out.push_str(",\"schema\":");
+                out.push_str(schema);
+            }
+            out.push('}');
+        }
+        out.push(']');
+    }
+    out.push_str(if separator == "{" { "{}" } else { "}" });
+}
+
+/// `POST /associations:batchGet`
+pub(super) fn batch_get(
+    registry: &Registry,
+    body: Option<&[u8]>,
+    with_schemas: bool,
+) -> Result<Answer, RegistryError> {
+    let members = parse(body, "AssociationBatchGetRequest")?
+        .ok_or_else(|| RegistryError::missing_body("batchGetAssociations.arg1"))?;
+    let batch = BatchGet::read(&members)?;
+    let mut out = String::from("{\"results\":[");
+    for (i, get) in batch.0.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        if let Err(why) = get.check() {
+            let error = RegistryError::new(500, format!("Error while getting associations: {why}"));
+            out.push_str("{\"error\":");
+            out.push_str(&error.body());
+            out.push('}');
+            continue;
+        }
+        let mut resource = get.resource.clone();
+        if resource.resource_type.as_ref().is_none_or(|t| t.is_empty()) {
+            resource.resource_type = Some(TOPIC.into());
+        }
+        let of = match resource.id.as_deref().filter(|id| !id.is_empty()) {
+            Some(id) => Of::Resource(id),
+            None => Of::ResourceName {
+                namespace: resource.namespace.as_deref().unwrap_or_default(),
+                name: resource.name.as_deref().unwrap_or_default(),
+            },
+        };
+        let resource_type = resource.resource_type.clone().unwrap_or_default();
+        let found = find(registry, &of, &resource_type, get.lifecycle, |kind| {
+            get.association_types.is_empty() || get.association_types.iter().any(|t| **t == *kind)
+        });
+        if let Some(first) = found.first() {
+            resource
+                .name
+                .get_or_insert_with(|| Arc::clone(&first.key.resource_name));
+            resource
+                .namespace
+                .get_or_insert_with(|| Arc::clone(&first.key.resource_namespace));
+            resource
+                .id
+                .get_or_insert_with(|| Arc::clone(&first.value.resource_id));
+        }
+        let mut schemas = BTreeMap::new();
+        if with_schemas {
+            for association in &found {
+                let name = SubjectName::parse(&association.key.subject);
+                let latest = registry
+                    .state()
+                    .subject(&name)
+                    .and_then(|s| s.latest())
+                    .cloned();
+                if let Some(latest) = latest {
+                    let full = name.to_string();
+                    let mut json = String::new();
+                    write_schema(
+                        &Shown::of_entry(&latest, &full),
+                        registry.settings().personality,
+                        &mut json,
+                    );
+                    schemas.insert(Arc::clone(&association.key.association_type), json);
+                }
+            }
+        }
+        out.push_str("{\"result\":");
+        write_response(&resource, &found, &schemas, &mut out);
+        out.push('}');
+    }
+    out.push_str("]}");
+    Ok(Answer {
+        status: 207,
+        body: Body::Text(out),
+    })
+}

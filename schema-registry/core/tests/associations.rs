@@ -1,0 +1,198 @@
+//! Associations of topics with subjects: created with their schema, changed, deleted with their subject.
+
+use registry_core::{
+    Answer, AssociationFilter, Body, Command, Plan, Query, Registry, RegistryError, Settings,
+};
+
+fn text(answer: Result<Answer, RegistryError>) -> (u16, String) {
+    match answer {
+        Ok(Answer {
+            status,
+            body: Body::Text(text),
+        }) => (status, text),
+        Ok(Answer { status, .. }) => (status, String::new()),
+        Err(error) => (error.status(), error.body()),
+    }
+}
+
+struct Played {
+    registry: Registry,
+    keys: Vec<String>,
+}
+
+impl Played {
+    fn new() -> Self {
+        Self {
+            registry: Registry::new(Settings::default()),
+            keys: Vec::new(),
+        }
+    }
+
+    fn change(&mut self, command: &Command) -> (u16, String) {
+        self.keys.clear();
+        text(match self.registry.plan(command) {
+            Ok(Plan::Answer(answer)) => Ok(answer),
+            Ok(Plan::Write(writes, pending)) => {
+                for write in &writes {
+                    let applied = self.registry.apply(
+                        Some(write.key.as_bytes()),
+                        write.value.as_deref().map(str::as_bytes),
+                        0,
+                        5,
+                    );
+                    assert_eq!(applied.skipped, None);
+                }
+                self.keys = writes.into_iter().map(|w| w.key).collect();
+                pending.answer(&self.registry)
+            }
+            Err(error) => Err(error),
+        })
+    }
+
+    fn of_topic(&self, topic: &str) -> String {
+        text(self.registry.query(&Query::AssociationsOfResourceName {
+            namespace: "-".to_owned(),
+            name: topic.to_owned(),
+            filter: AssociationFilter::default(),
+        }))
+        .1
+    }
+}
+
+fn create(body: &str) -> Command {
+    Command::PostAssociations {
+        body: Some(body.as_bytes().to_vec()),
+    }
+}
+
+const STRONG: &str = r#"{"resourceName":"orders","resourceNamespace":"lkc","resourceId":"id1","associations":[{"associationType":"value","schema":{"schema":"\"string\""}}]}"#;
+
+fn delete(id: &str, query: &[(&str, &str)]) -> Command {
+    Command::DeleteAssociations {
+        id: id.to_owned(),
+        query: query
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect(),
+    }
+}
+
+#[test]
+fn what_is_not_there_is_an_empty_list() {
+    let mut played = Played::new();
+    assert_eq!(played.of_topic("orders"), "[]");
+    assert_eq!(
+        played.change(&delete("nosuch", &[])),
+        (
+            404,
+            r#"{"error_code":40410,"message":"Association for 'nosuch' not found."}"#.to_owned()
+        )
+    );
+}
+
+#[test]
+fn a_schema_makes_a_frozen_strong_association_that_dies_with_its_subject() {
+    let mut played = Played::new();
+    let (status, answer) = played.change(&create(STRONG));
+    assert_eq!(
+        (status, answer.as_str()),
+        (
+            200,
+            r#"{"resourceName":"orders","resourceNamespace":"lkc","resourceId":"id1","resourceType":"topic","associations":[{"subject":":.lkc:orders-value","associationType":"value","lifecycle":"STRONG","frozen":true,"schema":{"subject":":.lkc:orders-value","version":1,"id":1,"guid":"095d71cf-1255-6b9d-5e33-0ad575b3df5d","schemaType":"AVRO","schema":"\"string\""}}]}"#
+        )
+    );
+    assert_eq!(
+        played.keys,
+        [
+            r#"{"keytype":"CONTEXT","tenant":"default","context":".lkc","magic":0}"#,
+            r#"{"keytype":"SCHEMA","subject":":.lkc:orders-value","version":1,"magic":1}"#,
+            r#"{"keytype":"ASSOC","tenant":"default","resourceName":"orders","resourceNamespace":"lkc","resourceType":"topic","associationType":"value","subject":":.lkc:orders-value","magic":0}"#,
+        ]
+    );
+    // Again: nothing to do. With another schema: refused.
+    assert_eq!(played.change(&create(STRONG)).0, 200);
+    assert!(played.keys.is_empty());
+    let (status, error) = played.change(&create(&STRONG.replace("string", "int")));
+    assert_eq!(status, 409, "{error}");
+    assert!(
+        played
+            .of_topic("orders")
+            .contains("\"frozen\":true,\"createTs\":5,\"updateTs\":5}")
+    );
+    // Its subject is protected, and so is it.
+    let (_, error) = played.change(&Command::DeleteSubject {
+        subject: ":.lkc:orders-value".to_owned(),
+        flags: registry_core::Flags::default(),
+    });
+    assert!(error.contains("40904"), "{error}");
+    assert!(played.change(&delete("id1", &[])).1.contains("40908"));
+    assert_eq!(
+        played
+            .change(&delete("id1", &[("cascadeLifecycle", "true")]))
+            .0,
+        204
+    );
+    assert_eq!(played.keys.len(), 3, "{:?}", played.keys);
+    assert_eq!(played.of_topic("orders"), "[]");
+    assert_eq!(played.registry.statistics().versions, 0);
+}
+
+#[test]
+fn weak_associations_need_a_subject_with_a_version() {
+    let mut played = Played::new();
+    let weak = r#"{"resourceName":"t","resourceNamespace":"lkc","resourceId":"id2","associations":[{"associationType":"key","subject":"s","lifecycle":"WEAK"}]}"#;
+    assert!(played.change(&create(weak)).1.contains("40907"));
+    played.change(&Command::Register {
+        subject: "s".to_owned(),
+        body: Some(br#"{"schema":"\"int\""}"#.to_vec()),
+        flags: registry_core::Flags::default(),
+    });
+    assert_eq!(played.change(&create(weak)).0, 200);
+    // A strong one has its subject for itself.
+    let strong = weak
+        .replace("id2", "id3")
+        .replace("\"t\"", "\"u\"")
+        .replace("WEAK", "STRONG");
+    assert!(played.change(&create(&strong)).1.contains("40904"));
+    let dry = Command::InContext {
+        context: None,
+        dry_run: true,
+        command: Box::new(create(
+            &weak.replace("\"t\"", "\"v\"").replace("id2", "id4"),
+        )),
+    };
+    assert_eq!(played.change(&dry).0, 200);
+    assert!(played.keys.is_empty());
+}
+
+#[test]
+fn each_request_of_a_batch_has_its_own_result() {
+    let mut played = Played::new();
+    let batch = r#"{"requests":[
+        {"resourceName":"a","resourceNamespace":"lkc","resourceId":"a1","associations":[{"opType":"CREATE","schema":{"schema":"\"int\""}}]},
+        {"resourceName":"b b","resourceNamespace":"lkc","resourceId":"b1","associations":[{"opType":"DELETE"}]},
+        {"resourceName":"a","resourceNamespace":"lkc","resourceId":"a1","associations":[{"opType":"DELETE","cascadeLifecycle":true}]}
+    ]}"#;
+    let (status, answer) = played.change(&Command::MutateAssociations {
+        body: Some(batch.as_bytes().to_vec()),
+    });
+    assert_eq!(status, 207);
+    assert!(
+        answer.starts_with(r#"{"results":[{"result":{"resourceName":"a","#),
+        "{answer}"
+    );
+    assert!(
+        answer.contains(r#"{"error":{"error_code":42212,"message":"The association specified an invalid value for property: 'resourceName', detail: illegal character ' '"}}"#),
+        "{answer}"
+    );
+    assert_eq!(played.of_topic("a"), "[]");
+    assert_eq!(played.registry.statistics().versions, 0);
+    assert!(
+        played
+            .change(&Command::MutateAssociations {
+                body: Some(b"{}".to_vec())
+            })
+            .1
+            .contains("42212")
+    );
+}
