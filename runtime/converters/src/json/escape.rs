@@ -2,7 +2,8 @@
 
 use super::reader::{Fault, syntax};
 
-/// Appends `text` with quotes. Escaped are the quote, the backslash and control characters; everything else stays UTF-8.
+/// Appends `text` with quotes. Escaped are the quote, the backslash, control characters, and characters beyond the basic plane (as two surrogates: what Jackson
+/// does when it writes bytes); everything else stays UTF-8.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
@@ -19,11 +20,24 @@ pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
             continue;
         }
         let byte = bytes[at];
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' && byte < BEYOND_BASIC_PLANE {
             at += 1;
             continue;
         }
         out.extend_from_slice(&bytes[copied..at]);
+        if byte >= BEYOND_BASIC_PLANE {
+            if let Some(c) = text[at..].chars().next() {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    out.extend_from_slice(b"\\u");
+                    for shift in [12, 8, 4, 0] {
+                        out.push(HEX[usize::from(*unit >> shift & 15)]);
+                    }
+                }
+                at += c.len_utf8();
+                copied = at;
+            }
+            continue;
+        }
         at += 1;
         copied = at;
         match byte {
@@ -35,7 +49,6 @@ pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
             0x08 => out.extend_from_slice(b"\\b"),
             0x0c => out.extend_from_slice(b"\\f"),
             other => {
-                const HEX: &[u8; 16] = b"0123456789ABCDEF";
                 out.extend_from_slice(b"\\u00");
                 out.push(HEX[usize::from(other >> 4)]);
                 out.push(HEX[usize::from(other & 15)]);
@@ -46,7 +59,12 @@ pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Whether any of the eight bytes is a control character, a quote or a backslash (exact, by the zero-byte trick).
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+/// The least first byte of a character of four bytes.
+const BEYOND_BASIC_PLANE: u8 = 0xf0;
+
+/// Whether any of the eight bytes is a control character, a quote, a backslash, or begins a character of four bytes (exact, by the zero-byte trick).
 fn any_needs_escape(word: u64) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -54,7 +72,8 @@ fn any_needs_escape(word: u64) -> bool {
     let below_space = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
     (below_space
         | zero_byte(word ^ (ONES * u64::from(b'"')))
-        | zero_byte(word ^ (ONES * u64::from(b'\\'))))
+        | zero_byte(word ^ (ONES * u64::from(b'\\')))
+        | zero_byte(word & (ONES * 0xf0) ^ (ONES * u64::from(BEYOND_BASIC_PLANE))))
         != 0
 }
 
@@ -160,6 +179,13 @@ mod tests {
             r#""\"\\\b\t\n\f\r\u0000\u001F""#
         );
         assert_eq!(written("0123456\"89abcdefg\n"), r#""0123456\"89abcdefg\n""#);
+        for place in 0..9 {
+            let before = "é".repeat(place);
+            assert_eq!(
+                written(&format!("{before}😀x")),
+                format!(r#""{before}\uD83D\uDE00x""#)
+            );
+        }
     }
 
     #[test]
