@@ -21,5 +21,6 @@ USER millrace
 WORKDIR /var/lib/millrace
 # The embedded log, where a worker is configured with log.dir below it.
 VOLUME /var/lib/millrace
-EXPOSE 8083
+# The worker's API and the registry's.
+EXPOSE 8083 8081
 ENTRYPOINT ["millrace"]

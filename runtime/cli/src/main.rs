@@ -113,7 +113,11 @@ fn main() -> ExitCode {
             }
             Command::Schema(args) => {
                 let _loggers = logging::start("warn");
-                schema::run(args).await.map(verdict)
+                // 1 is an answer here, so errors are told apart from it.
+                match schema::run(args).await {
+                    Ok(yes) => Ok(verdict(yes)),
+                    Err(error) => Ok(schema::failure(&error)),
+                }
             }
             Command::Demo(args) => {
                 let _loggers = logging::start("warn");

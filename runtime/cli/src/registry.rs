@@ -18,8 +18,8 @@ pub(crate) async fn run(path: &Path) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let props = crate::standalone::read_properties(path)?;
-    let options =
-        RegistryOptions::from_properties(&props).with_context(|| path.display().to_string())?;
+    let options = RegistryOptions::from_properties(&own_properties(&props))
+        .with_context(|| path.display().to_string())?;
     let log = log::open(&log_properties(&props)?)
         .await
         .with_context(|| format!("opening the log of {}", path.display()))?;
@@ -41,6 +41,15 @@ pub(crate) async fn run(path: &Path) -> Result<()> {
     log.close().await.context("closing the log")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The registry's properties without those of the log under it.
+fn own_properties(props: &Props) -> Props {
+    props
+        .iter()
+        .filter(|(key, _)| !key.starts_with("log.") && *key != "millrace.log")
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// What the log needs of a registry's properties: the clients' settings behind `kafkastore.`, or `log.dir` and its kin.
@@ -70,11 +79,17 @@ fn log_properties(props: &Props) -> Result<Props> {
         })
         .collect();
     kafka.insert("bootstrap.servers", addresses.join(","));
-    // Names of the registry's own settings that are none of the clients'.
-    for own in [
+    Ok(kafka
+        .iter()
+        .filter(|(key, _)| !is_registrys(key))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect())
+}
+
+/// Whether a setting behind `kafkastore.` is the registry's own, and none of the clients'.
+fn is_registrys(key: &str) -> bool {
+    const OWN: [&str; 11] = [
         "topic",
-        "topic.replication.factor",
-        "topic.skip.validation",
         "timeout.ms",
         "init.timeout.ms",
         "init.wait.for.reader",
@@ -84,10 +99,9 @@ fn log_properties(props: &Props) -> Result<Props> {
         "update.handlers",
         "checkpoint.dir",
         "checkpoint.version",
-    ] {
-        kafka.remove(own);
-    }
-    Ok(kafka)
+        "connection.url",
+    ];
+    OWN.contains(&key) || key.starts_with("topic.")
 }
 
 /// The registry inside a worker, when its properties ask for one. Converters of this process then reach it without HTTP.
@@ -102,11 +116,7 @@ pub(crate) async fn inside(
     if props.get("schema.registry.listeners").is_none() {
         return Ok(None);
     }
-    let mut own = props.with_prefix("schema.registry.");
-    if let Some(group) = own.remove("group.id") {
-        own.insert("schema.registry.group.id", group);
-    }
-    own.remove("url");
+    let own = settings_inside(props)?;
     let options = RegistryOptions::from_properties(&own)
         .context("the settings behind 'schema.registry.' in the worker's properties")?;
     let server = RegistryServer::start(Arc::clone(log), options)
@@ -115,6 +125,25 @@ pub(crate) async fn inside(
     registries.add_local(&names_of(&server), server.local());
     tracing::info!(url = server.url(), "the registry inside the worker answers");
     Ok(Some(server))
+}
+
+/// The settings behind `schema.registry.`, under their own names.
+fn settings_inside(props: &Props) -> Result<Props> {
+    let mut own = props.with_prefix("schema.registry.");
+    if let Some(group) = own.remove("group.id") {
+        own.insert("schema.registry.group.id", group);
+    }
+    own.remove("url");
+    if let Some(key) = own
+        .keys()
+        .filter_map(|key| key.strip_prefix("kafkastore."))
+        .find(|key| !is_registrys(key))
+    {
+        bail!(
+            "schema.registry.kafkastore.{key}: the registry inside a worker is on the worker's own log; remove it, or run `millrace registry` for a registry on another Kafka"
+        );
+    }
+    Ok(own)
 }
 
 /// The URLs that mean this server to the converters of its own process.
@@ -144,13 +173,35 @@ mod tests {
                 "PLAINTEXT://a:1, SASL_SSL://b:2",
             ),
             ("kafkastore.topic", "_schemas"),
+            ("kafkastore.topic.config.min.insync.replicas", "2"),
             ("kafkastore.security.protocol", "SASL_SSL"),
         ]);
         let kafka = log_properties(&props).expect("properties");
         assert_eq!(kafka.get("bootstrap.servers"), Some("a:1,b:2"));
         assert_eq!(kafka.get("security.protocol"), Some("SASL_SSL"));
-        assert_eq!(kafka.get("topic"), None);
+        let mut keys: Vec<&str> = kafka.keys().collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["bootstrap.servers", "security.protocol"]);
         let error = log_properties(&Props::default()).expect_err("no log");
         assert!(error.to_string().contains("kafkastore.bootstrap.servers"));
+    }
+    #[test]
+    fn a_registry_inside_is_on_the_workers_log() {
+        let props = |more: (&str, &str)| {
+            Props::from_iter([
+                ("schema.registry.listeners", "http://127.0.0.1:8081"),
+                ("schema.registry.group.id", "registries"),
+                ("schema.registry.kafkastore.topic", "_schemas"),
+                ("bootstrap.servers", "a:1"),
+                more,
+            ])
+        };
+        let own = settings_inside(&props(("schema.registry.debug", "false"))).expect("settings");
+        assert_eq!(own.get("schema.registry.group.id"), Some("registries"));
+        assert_eq!(own.get("kafkastore.topic"), Some("_schemas"));
+        assert_eq!(own.get("bootstrap.servers"), None);
+        let another = ("schema.registry.kafkastore.bootstrap.servers", "b:2");
+        let error = settings_inside(&props(another)).expect_err("another Kafka");
+        assert!(error.to_string().contains(another.0), "{error}");
     }
 }

@@ -246,6 +246,10 @@ impl WorkerConfig {
     pub fn warnings(&self) -> Vec<String> {
         let mut foreign: Vec<&str> = READ_ELSEWHERE.to_vec();
         foreign.extend(WITHOUT_MEANING.iter().map(|(key, _)| *key));
+        // The registry inside the worker names its own unknown keys.
+        if self.props.contains_key("schema.registry.listeners") {
+            foreign.push("schema.registry.");
+        }
         let unknown = unknown_keys(&[WorkerKeys::definition()], &foreign, &self.props);
         let pointless = WITHOUT_MEANING
             .iter()
@@ -445,6 +449,19 @@ mod tests {
             warnings[1].contains("plugins are part of the binary"),
             "{warnings:?}"
         );
+    }
+
+    #[test]
+    fn settings_of_a_registry_inside_are_not_the_workers() {
+        let warnings = |entries: &[(&str, &str)]| {
+            let config = WorkerConfig::parse(minimal(entries)).expect("parses");
+            config.warnings().len()
+        };
+        let group = ("schema.registry.group.id", "a");
+        let listeners = ("schema.registry.listeners", "http://127.0.0.1:8081");
+        assert_eq!(warnings(&[group, listeners]), 0);
+        // Without a registry nobody reads them.
+        assert_eq!(warnings(&[group]), 1);
     }
 
     #[test]

@@ -27,6 +27,12 @@ impl AvroConverterPlugin {
     }
 }
 
+impl From<Registries> for AvroConverterPlugin {
+    fn from(registries: Registries) -> Self {
+        Self::new(registries)
+    }
+}
+
 impl ConverterPlugin for AvroConverterPlugin {
     fn info(&self) -> &PluginInfo {
         &INFO

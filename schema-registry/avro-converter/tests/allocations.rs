@@ -1,7 +1,5 @@
 //! Writing Avro into a buffer that has room allocates nothing once the schema is known; reading allocates a struct's values and little else.
 
-mod support;
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,8 +8,10 @@ use millrace_api::data::{
     Blob, Data, Decimal, Headers, Kind, Schema, SchemaBuilder, Struct, Value, logical,
 };
 use millrace_api::plugin::{Decoded, Encoded};
+use millrace_avro_converter::AvroConverterPlugin;
+use registry_client::memory::ConverterInMemory;
 
-use support::Fixture;
+type Fixture = ConverterInMemory<AvroConverterPlugin>;
 
 /// The system's allocator, counting.
 struct Counting;

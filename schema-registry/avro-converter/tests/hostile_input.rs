@@ -1,15 +1,14 @@
 //! Payloads and schemas that ask for more than there is: an answer, soon, in little memory and on a small stack.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use millrace_api::data::{Data, Schema, SchemaBuilder, Struct, Value};
+use millrace_avro_converter::AvroConverterPlugin;
+use registry_client::memory::{ConverterInMemory, MemoryRegistry};
 use registry_client::{NewSchema, SchemaType};
 
-use support::Fixture;
-use support::registry::MemoryRegistry;
+type Fixture = ConverterInMemory<AvroConverterPlugin>;
 
 /// Runs `work` on a stack as small as a worker's and gives it a second.
 fn within_limits(work: impl FnOnce() + Send + 'static) {
@@ -34,7 +33,7 @@ fn reading(schema: &str) -> Fixture {
         text: schema.into(),
         references: Vec::new(),
     };
-    registry.add("t-value", &schema, false).expect("registered");
+    registry.add("t-value", &schema);
     Fixture::on(registry, &[], false).expect("a converter")
 }
 

@@ -1,14 +1,13 @@
 //! Other schemas than the data's own: the latest version to write under or to read with, ids in headers, subjects, failures.
 
-mod support;
-
 use std::sync::Arc;
 
 use millrace_api::data::{Data, Headers, Schema, SchemaBuilder, Struct, Value};
+use millrace_avro_converter::AvroConverterPlugin;
+use registry_client::memory::{ConverterInMemory, MemoryRegistry};
 use registry_client::{NewSchema, SchemaType};
 
-use support::Fixture;
-use support::registry::MemoryRegistry;
+type Fixture = ConverterInMemory<AvroConverterPlugin>;
 
 fn register(registry: &MemoryRegistry, subject: &str, fields: &str) {
     let schema = NewSchema {
@@ -16,7 +15,7 @@ fn register(registry: &MemoryRegistry, subject: &str, fields: &str) {
         text: format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#).into(),
         references: Vec::new(),
     };
-    registry.add(subject, &schema, false).expect("registered");
+    registry.add(subject, &schema);
 }
 
 fn record(fields: &[(&str, Schema, Value)]) -> Data {
@@ -106,7 +105,6 @@ fn data_that_the_latest_version_has_no_place_for_is_refused() {
 #[test]
 fn data_is_read_with_the_latest_version() {
     let registry = Arc::<MemoryRegistry>::default();
-    registry.set_compatibility("t-value", "NONE");
     register(
         &registry,
         "t-value",

@@ -1,13 +1,12 @@
 //! Avro schemas of Connect schemas, byte for byte.
 
-mod support;
-
 use std::sync::Arc;
 
 use millrace_api::data::{Data, Kind, Schema, SchemaBuilder, Struct, Value, logical};
+use millrace_avro_converter::AvroConverterPlugin;
+use registry_client::memory::{ConverterInMemory, MemoryRegistry};
 
-use support::Fixture;
-use support::registry::MemoryRegistry;
+type Fixture = ConverterInMemory<AvroConverterPlugin>;
 
 /// The text that is registered for data of a schema.
 fn text(settings: &[(&str, &str)], schema: &Schema, value: impl Into<Value>) -> String {

@@ -16,7 +16,7 @@ const INCOMPATIBLE: [&str; 4] = [
 pub(crate) fn name(properties: &Object) -> Option<&str> {
     if INCOMPATIBLE
         .iter()
-        .any(|name| properties.get(*name).is_some_and(|v| v.as_str().is_some()))
+        .any(|name| properties.get(name).is_some_and(|v| v.as_str().is_some()))
     {
         return None;
     }

@@ -38,12 +38,13 @@ impl AvroSchema {
             known.push(root);
         }
         let root = parser.document(text)?;
-        let whole = AvroSchema::new(parser.types, root);
+        let mut whole = AvroSchema::without_lookups(parser.types, root);
         let known: Vec<Arc<str>> = known
             .into_iter()
             .map(|id| whole.full_name_of(id).into())
             .collect();
-        let mut schema = whole.compact();
+        whole.compact();
+        let mut schema = AvroSchema::new(whole.types, whole.root);
         schema.known = known;
         schema.references = references.to_vec();
         schema.strictness = strictness;
@@ -63,19 +64,20 @@ impl AvroSchema {
     }
 
     /// Keeps what the root reaches.
-    fn compact(self) -> Self {
+    fn compact(&mut self) {
         let order = self.reachable();
-        if order.len() == self.types.len()
-            && order.iter().enumerate().all(|(i, id)| i == id.0 as usize)
-        {
-            return self;
+        if order.len() == self.types.len() {
+            return;
         }
         let mut moved = vec![TypeId(0); self.types.len()];
         for (to, from) in (0u32..).zip(&order) {
             moved[from.0 as usize] = TypeId(to);
         }
-        let mut types: Vec<Option<Type>> = self.types.into_iter().map(Some).collect();
-        let types = order
+        let mut types: Vec<Option<Type>> = std::mem::take(&mut self.types)
+            .into_iter()
+            .map(Some)
+            .collect();
+        self.types = order
             .iter()
             .filter_map(|id| types[id.0 as usize].take())
             .map(|mut of| {
@@ -83,7 +85,7 @@ impl AvroSchema {
                 of
             })
             .collect();
-        AvroSchema::new(types, TypeId(0))
+        self.root = TypeId(0);
     }
 }
 
@@ -142,12 +144,14 @@ pub(crate) struct Parser {
     /// Steps of the second passes over all texts.
     pub(crate) walked: usize,
     counter: usize,
+    /// Types that are only a word, which all their uses share.
+    words: [Option<TypeId>; 8],
 }
 
 impl Parser {
     fn new(strictness: Strictness) -> Self {
         Self {
-            types: Vec::new(),
+            types: Vec::with_capacity(16),
             strictness,
             names: IndexMap::new(),
             unresolved: HashMap::new(),
@@ -157,6 +161,7 @@ impl Parser {
             record_defaults: std::cell::Cell::new(false),
             walked: 0,
             counter: 0,
+            words: [None; 8],
         }
     }
 
@@ -212,7 +217,13 @@ impl Parser {
 
     fn find(&mut self, name: &str, namespace: Option<&Arc<str>>) -> TypeId {
         if let Some(kind) = primitive(name) {
-            return self.add(kind, Object::new());
+            let at = word_index(&kind);
+            if let Some(id) = self.words[at] {
+                return id;
+            }
+            let id = self.add(kind, Object::new());
+            self.words[at] = Some(id);
+            return id;
         }
         let full: Arc<str> = match namespace {
             Some(namespace) if !name.contains('.') => format!("{namespace}.{name}").into(),
@@ -308,9 +319,18 @@ impl Parser {
         let Kind::Union(branches) = &self.types[id.0 as usize].kind else {
             return Ok(());
         };
+        let kind = |id: &TypeId| &self.types[id.0 as usize].kind;
+        // Most unions are of two different words.
+        if let [one, other] = branches.as_slice()
+            && is_word(kind(one))
+            && is_word(kind(other))
+            && std::mem::discriminant(kind(one)) != std::mem::discriminant(kind(other))
+        {
+            return Ok(());
+        }
         let mut seen = std::collections::HashSet::with_capacity(branches.len());
         for branch in branches {
-            let kind = &self.types[branch.0 as usize].kind;
+            let kind = kind(branch);
             let name = match kind.named() {
                 Some(name) => name.full(),
                 None if matches!(kind, Kind::Union(_)) => {
@@ -324,6 +344,24 @@ impl Parser {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a type has neither a name nor parts.
+fn is_word(kind: &Kind) -> bool {
+    kind.named().is_none() && !matches!(kind, Kind::Union(_) | Kind::Array(_) | Kind::Map(_))
+}
+
+fn word_index(kind: &Kind) -> usize {
+    match kind {
+        Kind::Boolean => 1,
+        Kind::Int => 2,
+        Kind::Long => 3,
+        Kind::Float => 4,
+        Kind::Double => 5,
+        Kind::Bytes => 6,
+        Kind::String => 7,
+        _ => 0,
     }
 }
 

@@ -238,12 +238,20 @@ impl AvroSchema {
             })
             .collect();
         Self {
+            lookups,
+            ..Self::without_lookups(types, root)
+        }
+    }
+
+    /// For what is not yet compared: fields of large records are found by going through them.
+    pub(crate) fn without_lookups(types: Vec<Type>, root: TypeId) -> Self {
+        Self {
             types,
             root,
             known: Vec::new(),
             references: Vec::new(),
             strictness: Strictness::Stored,
-            lookups,
+            lookups: Vec::new(),
         }
     }
 
@@ -283,10 +291,13 @@ impl AvroSchema {
         if fields.get(guess).is_some_and(|field| &*field.name == name) {
             return Some(guess);
         }
-        let order = &self.lookups[of.0 as usize];
-        if order.is_empty() {
+        let Some(order) = self
+            .lookups
+            .get(of.0 as usize)
+            .filter(|order| !order.is_empty())
+        else {
             return fields.iter().position(|field| &*field.name == name);
-        }
+        };
         order
             .binary_search_by(|at| (*fields[*at as usize].name).cmp(name))
             .ok()
@@ -344,7 +355,7 @@ impl AvroSchema {
         let json = |properties: &Object| -> usize {
             properties
                 .iter()
-                .map(|(key, value)| 96 + key.len() + size_of_json(value))
+                .map(|(key, value)| 32 + key.len() + size_of_json(value))
                 .sum()
         };
         let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| 16 + text.len());
@@ -378,7 +389,7 @@ impl AvroSchema {
                             + of.symbols.iter().map(|s| 32 + s.len()).sum::<usize>()
                     }
                     Kind::Fixed(of) => name(&of.name) + text(&of.doc) + aliases(&of.aliases),
-                    Kind::Union(branches) => branches.len() * 4,
+                    Kind::Union(branches) => 16 + branches.len() * 4,
                     _ => 0,
                 };
                 size_of::<Type>() + size_of::<Box<[u32]>>() + kind + json(&of.properties)
@@ -397,7 +408,7 @@ fn size_of_json(value: &Json) -> usize {
             Json::Array(values) => values.iter().map(size_of_json).sum(),
             Json::Object(members) => members
                 .iter()
-                .map(|(key, value)| 80 + key.len() + size_of_json(value))
+                .map(|(key, value)| 32 + key.len() + size_of_json(value))
                 .sum(),
             _ => 0,
         }

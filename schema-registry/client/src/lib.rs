@@ -13,6 +13,8 @@ mod cached;
 mod error;
 mod generations;
 mod http;
+#[cfg(feature = "memory")]
+pub mod memory;
 mod percent;
 mod registries;
 mod registry;

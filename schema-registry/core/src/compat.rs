@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use registry_formats::{Direction, ParsedSchema, Policy};
 
@@ -9,6 +10,7 @@ use crate::RegistryError;
 use crate::config::{Config, LenientPolicy, Level};
 use crate::content::{Content, Entry};
 use crate::draft::Canonical;
+use crate::loose;
 use crate::parsed_cache::Keep;
 use crate::registry::Registry;
 
@@ -58,23 +60,23 @@ impl Registry {
         };
         let wanted = group_of(&new.content);
         if level != Level::None {
-            for old in previous.iter().rev() {
-                if group.is_some() && group_of(&old.content) != wanted {
-                    continue;
-                }
-                let keep = if level.is_transitive() {
-                    Keep::IfThereIsRoom
-                } else {
-                    Keep::Yes
-                };
-                let parsed = self.parse_stored(old, keep)?;
-                let found = compare(level, policy, &new.parsed, &parsed, old)?;
-                let failed = !found.is_empty();
-                messages.extend(found);
-                if failed || !level.is_transitive() {
-                    break;
-                }
-            }
+            let mut candidates = previous
+                .iter()
+                .rev()
+                .filter(|old| group.is_none() || group_of(&old.content) == wanted);
+            let found = if level.is_transitive() {
+                let candidates: Vec<&Entry> = candidates.map(|old| &**old).collect();
+                self.first_failure(&candidates, &|old| {
+                    let parsed = self.parse_stored(old, Keep::IfThereIsRoom)?;
+                    compare(level, policy, &new.parsed, &parsed, old)
+                })
+            } else {
+                candidates.next().map_or(Ok(Vec::new()), |old| {
+                    let parsed = self.parse_stored(old, Keep::Yes)?;
+                    compare(level, policy, &new.parsed, &parsed, old)
+                })
+            };
+            messages.extend(found?);
         }
         if !messages.is_empty() {
             messages.push(format!(
@@ -83,6 +85,108 @@ impl Registry {
             ));
         }
         Ok(messages)
+    }
+}
+
+/// Versions that one thread compares before another one is worth starting.
+const PER_THREAD: usize = 128;
+/// Threads of one registration.
+const MOST_THREADS: usize = 4;
+
+/// What one comparison found.
+type Verdict = Result<Vec<String>, RegistryError>;
+
+impl Registry {
+    /// The verdict of the first version that does not pass, on as many threads as there are versions for.
+    fn first_failure(
+        &self,
+        versions: &[&Entry],
+        check: &(dyn Fn(&Entry) -> Verdict + Sync),
+    ) -> Verdict {
+        // Where the first failure is so far: what lies behind it need not be looked at.
+        let failed = AtomicUsize::new(usize::MAX);
+        let run = |from: usize, versions: &[&Entry]| -> Verdict {
+            for (at, version) in (from..).zip(versions) {
+                if failed.load(Ordering::Relaxed) < at {
+                    break;
+                }
+                let verdict = check(version);
+                if !matches!(&verdict, Ok(found) if found.is_empty()) {
+                    failed.fetch_min(at, Ordering::Relaxed);
+                    return verdict;
+                }
+            }
+            Ok(Vec::new())
+        };
+        let threads = (versions.len() / PER_THREAD).min(MOST_THREADS);
+        let threads = match threads {
+            0 | 1 => 1,
+            wanted => std::thread::available_parallelism().map_or(1, |n| n.get().min(wanted)),
+        };
+        if threads == 1 {
+            return run(0, versions);
+        }
+        let size = versions.len().div_ceil(threads);
+        std::thread::scope(|scope| {
+            let (own, others) = versions.split_at(size);
+            let run = &run;
+            let others: Vec<_> = (1..)
+                .zip(others.chunks(size))
+                .map(|(i, chunk)| {
+                    let thread = std::thread::Builder::new().name("registry-compare".to_owned());
+                    thread
+                        .spawn_scoped(scope, move || run(i * size, chunk))
+                        .map_err(|_| (i, chunk))
+                })
+                .collect();
+            let mut verdict = run(0, own);
+            for other in others {
+                // A thread that cannot be had is done without.
+                let next = match other {
+                    Ok(thread) => thread.join().unwrap_or(Err(RegistryError::internal())),
+                    Err((i, chunk)) => run(i * size, chunk),
+                };
+                if matches!(&verdict, Ok(found) if found.is_empty()) {
+                    verdict = next;
+                }
+            }
+            verdict
+        })
+    }
+}
+
+/// Live versions of a subject whose first transitive check takes long enough to prepare for it.
+const LONG: usize = 200;
+
+impl Registry {
+    /// Parses what the next registration in a long subject of a transitive level will be compared with, as far as there is room for it; returns how many versions that were.
+    /// For a thread of its own after a start: it takes up to a second.
+    pub fn warm_up(&self) -> usize {
+        let subjects = self.state().long_subjects(LONG);
+        let mut parsed = 0;
+        for subject in subjects {
+            let config = self.config_in_scope(&subject);
+            if !config.level.unwrap_or(self.default_level()).is_transitive() {
+                continue;
+            }
+            let versions: Vec<Arc<Entry>> = self
+                .state()
+                .subject(&subject)
+                .map(|s| s.versions().iter().rev().filter(|v| !v.deleted).cloned())
+                .into_iter()
+                .flatten()
+                .collect();
+            for version in versions {
+                if self.parsed().is_full() {
+                    return parsed;
+                }
+                if let Ok(schema) = self.parse_stored(&version, Keep::IfThereIsRoom) {
+                    loose::of(&version.content, || Some(schema));
+                    parsed += 1;
+                }
+            }
+        }
+        parsed
     }
 }
 

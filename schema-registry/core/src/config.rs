@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use java_idioms::json::write_string;
+use java_idioms::json::write_string_to_bytes;
 
 use crate::metadata::Metadata;
 use crate::rules::RuleSet;
@@ -153,7 +153,7 @@ impl Config {
         ] {
             if let Some(text) = text.as_ref().filter(|t| shown(t)) {
                 name(member, out);
-                write_string(text, out);
+                write_string_to_bytes(text, out);
             }
         }
         for (member, value) in [
@@ -175,15 +175,15 @@ impl Config {
                 },
                 out,
             );
-            write_string(level.name(), out);
+            write_string_to_bytes(level.name(), out);
         }
         if let Some(policy) = self.policy {
             name("compatibilityPolicy", out);
-            write_string(policy.name(), out);
+            write_string_to_bytes(policy.name(), out);
         }
         if let Some(group) = self.group.as_ref().filter(|t| shown(t)) {
             name("compatibilityGroup", out);
-            write_string(group, out);
+            write_string_to_bytes(group, out);
         }
         for (member, metadata) in [
             ("defaultMetadata", &self.default_metadata),

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use java_idioms::Json;
+use java_idioms::json::ReadOptions;
 use registry_formats::{ParseError, ParsedSchema, Reference, SchemaType, Strictness};
 
 use crate::RegistryError;
@@ -180,6 +182,11 @@ fn check_depth(schema_type: SchemaType, text: &str) -> Result<(), String> {
         // Its parser counts for itself.
         return Ok(());
     }
+    // Few brackets do not nest deeply; counting them is quick.
+    let is_open = |byte: &u8| matches!(byte, b'[' | b'{');
+    if text.as_bytes().iter().filter(|b| is_open(b)).count() <= MAX_DEPTH {
+        return Ok(());
+    }
     let mut depth = 0usize;
     let mut in_string = false;
     let mut escaped = false;
@@ -219,9 +226,6 @@ impl Registry {
             return Ok(None);
         }
         let text = draft.text.clone().unwrap_or_default();
-        if text.len() > self.settings().max_schema_bytes {
-            return Err(RegistryError::too_large());
-        }
         let Some(schema_type) = SchemaType::from_name(&draft.schema_type) else {
             return Err(RegistryError::invalid_schema(format!(
                 "Invalid schema type {}",
@@ -230,6 +234,18 @@ impl Registry {
         };
         let mut references = draft.references.clone();
         check_depth(schema_type, &text).map_err(|text| draft.unparsable(&references, &text))?;
+        if text.len() > self.settings().max_schema_bytes {
+            // Not parsed, which would take seconds; only told from a text that is no schema at all.
+            if schema_type != SchemaType::Protobuf {
+                let comments = ReadOptions {
+                    comments: schema_type == SchemaType::Avro,
+                    ..ReadOptions::default()
+                };
+                Json::check(&text, comments)
+                    .map_err(|error| draft.unparsable(&references, &error.to_string()))?;
+            }
+            return Err(RegistryError::too_large());
+        }
         let (resolved, generation, importing) = {
             let state = self.state();
             let importing = state.mode_in_scope(Some(&draft.subject)).is_import();
@@ -290,7 +306,9 @@ impl Registry {
                 .map_err(|text| draft.invalid(&text))?;
         }
         let (parsed, canonical, references) = if treatment.normalize {
-            let canonical = parsed.normalized();
+            let canonical = parsed
+                .normalized()
+                .map_err(|error| draft.invalid(&error.to_string()))?;
             let mut sorted = complete;
             sorted.sort_by(|a, b| (&a.subject, a.version).cmp(&(&b.subject, b.version)));
             let mut distinct: Vec<Reference> = Vec::with_capacity(sorted.len());
@@ -352,7 +370,6 @@ impl Registry {
         let TypeName::Known(schema_type) = content.schema_type else {
             return Err(format!("Invalid schema type {}", content.schema_type));
         };
-        check_depth(schema_type, &content.text)?;
         let with_references = !content.references.is_empty();
         let key = ParseKey {
             schema_type,
@@ -378,6 +395,7 @@ impl Registry {
             }
             (Vec::new(), 0)
         };
+        check_depth(schema_type, &content.text)?;
         let parsed = ParsedSchema::parse(schema_type, &content.text, &resolved, Strictness::Stored)
             .map_err(|error| error.to_string())?;
         self.parsed()

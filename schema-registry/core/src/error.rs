@@ -1,6 +1,6 @@
 use std::fmt::Display;
 
-use java_idioms::json::write_string;
+use java_idioms::json::write_string_to_bytes;
 
 use crate::Personality;
 
@@ -36,7 +36,7 @@ impl RegistryError {
     /// The body that is sent.
     pub fn body(&self) -> String {
         let mut text = format!("{{\"error_code\":{},\"message\":", self.code);
-        write_string(&self.message, &mut text);
+        write_string_to_bytes(&self.message, &mut text);
         text.push('}');
         text
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use java_idioms::json::write_string;
+use java_idioms::json::write_string_to_bytes;
 use registry_formats::IdentityParts;
 
 /// The property that carries the version of the schema.
@@ -111,7 +111,7 @@ impl Metadata {
                 if i > 0 {
                     out.push(',');
                 }
-                write_string(path, out);
+                write_string_to_bytes(path, out);
                 out.push(':');
                 write_names(tags, out);
             }
@@ -125,9 +125,9 @@ impl Metadata {
                 if i > 0 {
                     out.push(',');
                 }
-                write_string(name, out);
+                write_string_to_bytes(name, out);
                 out.push(':');
-                write_string(value, out);
+                write_string_to_bytes(value, out);
             }
             out.push('}');
             separator = ",";
@@ -147,7 +147,7 @@ fn write_names(names: &BTreeSet<Arc<str>>, out: &mut String) {
         if i > 0 {
             out.push(',');
         }
-        write_string(name, out);
+        write_string_to_bytes(name, out);
     }
     out.push(']');
 }

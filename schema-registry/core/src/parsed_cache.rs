@@ -116,6 +116,11 @@ impl ParsedCache {
         slots.index.insert(key, at);
     }
 
+    /// Whether hardly anything more has room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes() >= self.capacity - self.capacity / 32
+    }
+
     /// Bytes held, by the estimates given.
     pub(crate) fn bytes(&self) -> usize {
         self.slots.lock().bytes

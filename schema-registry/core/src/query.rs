@@ -25,6 +25,8 @@ pub enum Query {
         latest_only: bool,
         /// `ruleType`
         rule_type: Option<String>,
+        /// `resourceType`, `associationType`, `lifecycle`: only schemas of subjects with such an association; the page in it counts for nothing
+        associations: Option<AssociationFilter>,
         /// `offset`, `limit`
         page: Page,
     },

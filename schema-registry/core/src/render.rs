@@ -1,6 +1,6 @@
 //! The objects of answers, members in the original's order.
 
-use java_idioms::json::write_string;
+use java_idioms::json::write_string_to_bytes;
 use registry_formats::{Identity, Reference, SchemaType};
 
 use crate::Personality;
@@ -14,9 +14,9 @@ pub(crate) fn write_references(references: &[Reference], out: &mut String) {
             out.push(',');
         }
         out.push_str("{\"name\":");
-        write_string(&reference.name, out);
+        write_string_to_bytes(&reference.name, out);
         out.push_str(",\"subject\":");
-        write_string(&reference.subject, out);
+        write_string_to_bytes(&reference.subject, out);
         out.push_str(",\"version\":");
         push_int(reference.version.into(), out);
         out.push('}');
@@ -127,7 +127,7 @@ impl Writer<'_> {
     fn text(&mut self, member: &str, text: Option<&str>) {
         if let Some(text) = text.filter(|t| !t.is_empty()) {
             self.name(member);
-            write_string(text, self.out);
+            write_string_to_bytes(text, self.out);
         }
     }
 
@@ -281,7 +281,7 @@ pub(crate) fn write_texts<'t>(texts: impl Iterator<Item = &'t str>, out: &mut St
         if i > 0 {
             out.push(',');
         }
-        write_string(text, out);
+        write_string_to_bytes(text, out);
     }
     out.push(']');
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use java_idioms::json::write_string;
+use java_idioms::json::write_string_to_bytes;
 use registry_formats::IdentityParts;
 
 use crate::RegistryError;
@@ -170,7 +170,7 @@ impl RuleSet {
         if let Some(enable_at) = &self.enable_at {
             out.push_str(separator);
             out.push_str("\"enableAt\":");
-            write_string(enable_at, out);
+            write_string_to_bytes(enable_at, out);
         }
         out.push('}');
     }
@@ -243,9 +243,9 @@ impl Rule {
             if let Some(value) = value.filter(|v| !v.is_empty()) {
                 out.push_str(separator);
                 separator = ",";
-                write_string(name, out);
+                write_string_to_bytes(name, out);
                 out.push(':');
-                write_string(value, out);
+                write_string_to_bytes(value, out);
             }
         };
         member("name", self.name.as_deref(), out);
@@ -259,7 +259,7 @@ impl Rule {
                 if i > 0 {
                     out.push(',');
                 }
-                write_string(tag, out);
+                write_string_to_bytes(tag, out);
             }
             out.push(']');
         }
@@ -269,9 +269,9 @@ impl Rule {
                 if i > 0 {
                     out.push(',');
                 }
-                write_string(name, out);
+                write_string_to_bytes(name, out);
                 out.push(':');
-                write_string(value, out);
+                write_string_to_bytes(value, out);
             }
             out.push('}');
         }

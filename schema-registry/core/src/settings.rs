@@ -45,7 +45,7 @@ pub struct Settings {
     pub cluster_id: String,
     /// Bytes that parsed schemas may take together before the least used are dropped.
     pub parsed_cache_bytes: usize,
-    /// Longest schema text that is parsed, in bytes.
+    /// Longest schema text of a request, in bytes (`millrace.registry.schema.max.bytes`): twice what fits into a record of Kafka's default size, since a text may be laid out with blanks.
     pub max_schema_bytes: usize,
     /// Most references that one schema may resolve, transitive ones included.
     pub max_references: usize,
@@ -70,7 +70,7 @@ impl Default for Settings {
             group_id: "schema-registry".to_owned(),
             cluster_id: String::new(),
             parsed_cache_bytes: 64 << 20,
-            max_schema_bytes: 16 << 20,
+            max_schema_bytes: 2 << 20,
             max_references: 1000,
         }
     }

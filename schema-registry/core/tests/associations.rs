@@ -196,3 +196,40 @@ fn each_request_of_a_batch_has_its_own_result() {
             .contains("42212")
     );
 }
+
+#[test]
+fn schemas_are_listed_by_the_associations_of_their_subjects() {
+    let mut played = Played::new();
+    assert_eq!(played.change(&create(STRONG)).0, 200);
+    played.registry.apply(
+        Some(br#"{"keytype":"SCHEMA","subject":"other","version":1,"magic":1}"#),
+        Some(br#"{"subject":"other","version":1,"id":9,"schema":"\"int\"","deleted":false}"#),
+        9,
+        9,
+    );
+    let listed = |filter: Option<AssociationFilter>| {
+        let (status, body) = text(played.registry.query(&Query::Schemas {
+            prefix: Some(":*:".to_owned()),
+            aliases: false,
+            deleted: false,
+            latest_only: false,
+            rule_type: None,
+            associations: filter,
+            page: registry_core::Page::default(),
+        }));
+        (status, body.matches("\"version\":").count())
+    };
+    let of = |lifecycle: Option<&str>, kinds: &[&str]| {
+        Some(AssociationFilter {
+            lifecycle: lifecycle.map(str::to_owned),
+            association_types: kinds.iter().map(|k| (*k).to_owned()).collect(),
+            ..AssociationFilter::default()
+        })
+    };
+    assert_eq!(listed(None), (200, 2));
+    assert_eq!(listed(of(Some("STRONG"), &[])), (200, 1));
+    assert_eq!(listed(of(Some("WEAK"), &[])), (200, 0));
+    assert_eq!(listed(of(None, &["key", "value"])), (200, 1));
+    assert_eq!(listed(of(None, &["key"])), (200, 0));
+    assert_eq!(listed(of(Some("x"), &[])).0, 404);
+}

@@ -98,7 +98,17 @@ fn ten_megabytes() {
         "{{\"type\":\"record\",\"name\":\"R\",\"doc\":\"{}\",\"fields\":[]}}",
         "x".repeat(size)
     );
-    assert!(register(&registry, body("AVRO", &doc)).is_ok());
+    assert_eq!(
+        register(&registry, body("AVRO", &doc))
+            .expect_err("larger than a record may be")
+            .code,
+        42209
+    );
+    let wide = Registry::new(Settings {
+        max_schema_bytes: 2 * size,
+        ..Settings::default()
+    });
+    assert!(register(&wide, body("AVRO", &doc)).is_ok());
     assert_eq!(
         register(&registry, body("AVRO", &"x".repeat(size)))
             .expect_err("text")
@@ -111,7 +121,7 @@ fn ten_megabytes() {
             .code,
         42201
     );
-    let over = "x".repeat(Settings::default().max_schema_bytes + 1);
+    let over = " ".repeat(Settings::default().max_schema_bytes) + "\"int\"";
     assert_eq!(
         register(&registry, body("AVRO", &over))
             .expect_err("too large")

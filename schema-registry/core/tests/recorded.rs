@@ -164,6 +164,7 @@ fn route(method: &str, path: &str, body: Option<Vec<u8>>) -> Option<Call> {
             deleted: flag("deleted"),
             latest_only: flag("latestOnly"),
             rule_type: get("ruleType"),
+            associations: None,
             page,
         }),
         ("GET", ["schemas", "types"]) => Call::Read(Query::SchemaTypes),

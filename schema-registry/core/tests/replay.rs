@@ -121,6 +121,7 @@ fn view(registry: &Registry) -> Vec<String> {
                 deleted: true,
                 latest_only: false,
                 rule_type: None,
+                associations: None,
                 page,
             },
         ),

@@ -139,3 +139,63 @@ fn a_subject_of_many_versions_takes_one_more() {
         registry.statistics()
     );
 }
+
+#[test]
+fn warming_up_parses_long_transitive_subjects_only() {
+    let load = |level: &str| {
+        let registry = Registry::new(Settings::default());
+        let level = format!("{{\"compatibilityLevel\":\"{level}\"}}");
+        registry.apply(
+            Some(b"{\"keytype\":\"CONFIG\",\"magic\":0}"),
+            Some(level.as_bytes()),
+            0,
+            0,
+        );
+        for i in 0..300 {
+            let (key, value) = record("long", i + 1, i + 1, &schema(3, i));
+            registry.apply(Some(key.as_bytes()), Some(value.as_bytes()), 1, 1);
+        }
+        let (key, value) = record("short", 1, 301, &schema(3, 1000));
+        registry.apply(Some(key.as_bytes()), Some(value.as_bytes()), 1, 1);
+        let parsed = registry.warm_up();
+        (parsed, registry.statistics().parsed_bytes > 0)
+    };
+    assert_eq!(load("FULL_TRANSITIVE"), (300, true));
+    assert_eq!(load("FULL"), (0, false));
+}
+
+#[test]
+fn the_newest_failing_version_is_reported_whatever_the_number_of_threads() {
+    let registry = Registry::new(Settings::default());
+    registry.apply(
+        Some(b"{\"keytype\":\"CONFIG\",\"magic\":0}"),
+        Some(b"{\"compatibilityLevel\":\"BACKWARD_TRANSITIVE\"}"),
+        0,
+        0,
+    );
+    for i in 0..1000 {
+        let text = if matches!(i, 100 | 300 | 700) {
+            "\"int\"".to_owned()
+        } else {
+            schema(3, i)
+        };
+        let (key, value) = record("s", i + 1, i + 1, &text);
+        registry.apply(Some(key.as_bytes()), Some(value.as_bytes()), 1, 1);
+    }
+    let mut body = String::from("{\"schema\":");
+    java_idioms::json::write_string(&schema(3, 5000), &mut body);
+    body.push('}');
+    let error = registry
+        .plan(&Command::Register {
+            subject: "s".to_owned(),
+            body: Some(body.into_bytes()),
+            flags: Flags::default(),
+        })
+        .expect_err("incompatible");
+    assert!(
+        error.message.contains("{oldSchemaVersion: 701}"),
+        "{}",
+        error.message
+    );
+    assert!(!error.message.contains("{oldSchemaVersion: 301}"));
+}

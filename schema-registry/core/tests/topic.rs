@@ -428,3 +428,87 @@ fn encrypted_metadata_keep_their_hash() {
         )
     );
 }
+
+#[test]
+fn what_is_sent_and_written_escapes_surrogates_and_bare_texts_do_not() {
+    let registry = registry();
+    let command = register("s😀", r#"{"type":"string","a":"é😀"}"#);
+    let (writes, pending) = write(&registry, &command);
+    assert_eq!(
+        writes[0].key,
+        r#"{"keytype":"SCHEMA","subject":"s\uD83D\uDE00","version":1,"magic":1}"#
+    );
+    let escaped = r#""schema":"{\"type\":\"string\",\"a\":\"é\uD83D\uDE00\"}""#;
+    let value = writes[0].value.as_deref().expect("a value");
+    assert!(value.contains(escaped), "{value}");
+    apply_all(&registry, &writes);
+    let answer = text(pending.answer(&registry));
+    assert!(answer.contains(escaped), "{answer}");
+    let by_id = || Query::SchemaById {
+        id: 1,
+        subject: None,
+        format: None,
+        reference_format: None,
+        fetch_max_id: false,
+        find_tags: Vec::new(),
+    };
+    // The second time it is ready-made.
+    for _ in 0..2 {
+        let shown = text(registry.query(&by_id()));
+        assert!(shown.contains(escaped), "{shown}");
+        assert!(shown.contains(r#""subject":"s\uD83D\uDE00""#), "{shown}");
+    }
+    let bare = text(registry.query(&Query::SchemaTextById {
+        id: 1,
+        subject: None,
+        format: None,
+    }));
+    assert_eq!(bare, r#"{"type":"string","a":"é😀"}"#);
+    let error = registry
+        .query(&Query::Versions {
+            subject: "x😀".to_owned(),
+            deleted: false,
+            deleted_only: false,
+            deleted_as_negative: false,
+            page: Page::default(),
+        })
+        .expect_err("unknown");
+    assert_eq!(
+        error.body(),
+        r#"{"error_code":40401,"message":"Subject 'x\uD83D\uDE00' not found."}"#
+    );
+}
+
+#[test]
+fn what_was_imported_unchecked_cannot_always_be_normalized() {
+    let registry = registry();
+    apply(
+        &registry,
+        r#"{"keytype":"MODE","magic":0}"#,
+        Some(r#"{"mode":"IMPORT"}"#),
+    );
+    let import = |id: i32, normalize: bool| {
+        Command::Register {
+        subject: "p".to_owned(),
+        body: Some(
+            format!(
+                r#"{{"schemaType":"PROTOBUF","id":{id},"version":{id},"schema":"syntax = \"proto3\"; message M {{ no.Such f{id} = 1; }}"}}"#
+            )
+            .into_bytes(),
+        ),
+        flags: Flags {
+            normalize,
+            ..Flags::default()
+        },
+    }
+    };
+    let (writes, _) = write(&registry, &import(1, false));
+    assert_eq!(writes.len(), 1);
+    let error = registry.plan(&import(2, true)).expect_err("no such type");
+    assert_eq!(error.code, 42201, "{}", error.message);
+    assert!(
+        error.message.contains("Could not resolve type: no.Such"),
+        "{}",
+        error.message
+    );
+}

@@ -136,12 +136,15 @@ impl ParsedSchema {
     }
 
     /// The text that is stored under `normalize=true`.
-    pub fn normalized(&self) -> String {
-        match self {
+    ///
+    /// # Errors
+    /// A Protobuf text that was parsed without checks uses a type that is nowhere.
+    pub fn normalized(&self) -> Result<String, ParseError> {
+        Ok(match self {
             Self::Avro(schema) => schema.normalized(),
             Self::Json(schema) => schema.normalized(),
-            Self::Protobuf(schema) => schema.normalized(),
-        }
+            Self::Protobuf(schema) => schema.try_normalized()?,
+        })
     }
 
     /// The text in the form of a `format` parameter; `None` when the format has no meaning here and is to be ignored.

@@ -344,7 +344,7 @@ fn find_json<'j>(
             let Some(Json::Object(properties)) = members.get_mut("properties") else {
                 return None;
             };
-            for (name, property) in properties {
+            for (name, property) in properties.iter_mut() {
                 let path = joined(&path, name);
                 if is_field && path == wanted {
                     return match property {

@@ -27,6 +27,12 @@ impl JsonSchemaConverterPlugin {
     }
 }
 
+impl From<Registries> for JsonSchemaConverterPlugin {
+    fn from(registries: Registries) -> Self {
+        Self::new(registries)
+    }
+}
+
 impl ConverterPlugin for JsonSchemaConverterPlugin {
     fn info(&self) -> &PluginInfo {
         &INFO

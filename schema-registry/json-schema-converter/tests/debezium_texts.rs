@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use java_idioms::Json;
 use java_idioms::json::ReadOptions;
 use millrace_api::data::{Data, Headers, Schema, Struct, Value};
+use millrace_json_schema_converter::JsonSchemaConverterPlugin;
+use registry_client::memory::ConverterInMemory;
 use registry_client::{NewSchema, SchemaType};
 
-use support::Fixture;
+type Fixture = ConverterInMemory<JsonSchemaConverterPlugin>;
 
 /// The registry's version shows in the schema that is read, unless the schema has one of its own.
 fn without_registry_version(data: Data, text: &str) -> Data {
@@ -65,7 +65,7 @@ fn texts_and_payloads_come_out_as_they_went_in() {
             text: text.into(),
             references: Vec::new(),
         };
-        let id = reader.registry.add("t-value", &new, false).unwrap().id;
+        let id = reader.registry.add("t-value", &new).id;
         let mut writer = Fixture::new(&settings, false);
         let bodies: Vec<&str> = case
             .get("bodies")

@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use millrace_api::data::{Data, Kind, Value};
 use millrace_api::plugin::DataError;
+use millrace_json_schema_converter::JsonSchemaConverterPlugin;
 use proptest::prelude::*;
+use registry_client::memory::ConverterInMemory;
 use registry_client::{NewSchema, Reference, SchemaType};
 
-use support::Fixture;
+type Fixture = ConverterInMemory<JsonSchemaConverterPlugin>;
 
 fn fixture(text: &str) -> Fixture {
     let fixture = Fixture::new(&[], false);
@@ -23,7 +23,7 @@ fn add(fixture: &Fixture, text: &str, references: Vec<Reference>) {
         text: text.into(),
         references,
     };
-    fixture.registry.add("t-value", &new, false).unwrap();
+    fixture.registry.add("t-value", &new);
 }
 
 fn read(fixture: &mut Fixture, body: &[u8]) -> Result<Data, DataError> {
@@ -131,7 +131,7 @@ fn references_to_other_subjects_are_followed() {
         text: r#"{"type":"object","title":"Other","properties":{"q":{"type":"string"}}}"#.into(),
         references: Vec::new(),
     };
-    fixture.registry.add("other", &new, false).unwrap();
+    fixture.registry.add("other", &new);
     let reference = Reference {
         name: "other.json".into(),
         subject: "other".into(),

@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use millrace_api::data::{
     Data, Decimal, Headers, Kind, Schema, SchemaBuilder, Struct, Value, logical,
 };
+use millrace_json_schema_converter::JsonSchemaConverterPlugin;
+use registry_client::memory::ConverterInMemory;
 use registry_client::{NewSchema, SchemaType};
 
-use support::Fixture;
+type Fixture = ConverterInMemory<JsonSchemaConverterPlugin>;
 
 fn schema_of(text: &str) -> NewSchema {
     NewSchema {
@@ -47,11 +47,7 @@ fn body(fixture: &mut Fixture, data: &Data) -> String {
 }
 
 fn read(fixture: &mut Fixture, text: &str, body: &str) -> Result<Data, String> {
-    let id = fixture
-        .registry
-        .add("t-value", &schema_of(text), false)
-        .unwrap()
-        .id;
+    let id = fixture.registry.add("t-value", &schema_of(text)).id;
     let mut payload = vec![0];
     payload.extend_from_slice(&id.to_be_bytes());
     payload.extend_from_slice(body.as_bytes());
@@ -148,10 +144,7 @@ fn values_that_do_not_fit_are_refused_on_demand() {
         false,
     );
     let latest = r#"{"type":"object","properties":{"id":{"type":"integer","maximum":5}}}"#;
-    fixture
-        .registry
-        .add("t-value", &schema_of(latest), false)
-        .unwrap();
+    fixture.registry.add("t-value", &schema_of(latest));
     assert_eq!(body(&mut fixture, &data(5)), r#"{"id":5,"note":"n"}"#);
     assert!(fixture.write(&data(6)).is_err());
 }
@@ -239,10 +232,7 @@ fn a_closed_latest_version_is_incompatible() {
     ];
     for (latest, works) in [(&own, true), (&closed, false)] {
         let mut fixture = Fixture::new(&settings, false);
-        fixture
-            .registry
-            .add("t-value", &schema_of(latest), false)
-            .unwrap();
+        fixture.registry.add("t-value", &schema_of(latest));
         assert_eq!(fixture.write(&data(1)).is_ok(), works);
     }
 }

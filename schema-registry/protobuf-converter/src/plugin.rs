@@ -28,6 +28,12 @@ impl ProtobufConverterPlugin {
     }
 }
 
+impl From<Registries> for ProtobufConverterPlugin {
+    fn from(registries: Registries) -> Self {
+        Self::new(registries)
+    }
+}
+
 impl ConverterPlugin for ProtobufConverterPlugin {
     fn info(&self) -> &PluginInfo {
         &INFO

@@ -1,16 +1,16 @@
 //! What recorded cases do not show: references, headers, shared and recursive messages, and input that means harm.
 
-mod support;
-
 use std::sync::Arc;
 
 use millrace_api::data::{
     Data, Decimal, Headers, Kind, Schema, SchemaBuilder, Struct, Value, logical,
 };
+use millrace_protobuf_converter::ProtobufConverterPlugin;
 use proptest::prelude::*;
+use registry_client::memory::ConverterInMemory;
 use registry_client::{NewSchema, SchemaType};
 
-use support::Fixture;
+type Fixture = ConverterInMemory<ProtobufConverterPlugin>;
 
 fn protobuf(text: &str) -> NewSchema {
     NewSchema {
@@ -23,10 +23,7 @@ fn protobuf(text: &str) -> NewSchema {
 /// A fixture whose topic `t` has this schema under id 1.
 fn with_schema(settings: &[(&str, &str)], text: &str) -> Fixture {
     let fixture = Fixture::new(settings, false);
-    fixture
-        .registry
-        .add("t-value", &protobuf(text), false)
-        .expect("registered");
+    fixture.registry.add("t-value", &protobuf(text));
     fixture
 }
 
@@ -85,7 +82,11 @@ fn known_files_become_references_when_that_is_wanted() {
     }
     let unknown = [("reference.subject.name.strategy", "x.Y")];
     let error = Fixture::on(Arc::default(), &unknown, false).err();
-    assert!(error.is_some_and(|error| error.contains("DefaultReferenceSubjectNameStrategy")));
+    assert!(error.is_some_and(|error| {
+        error
+            .message
+            .contains("DefaultReferenceSubjectNameStrategy")
+    }));
     let lookup_only = [
         ("skip.known.types", "false"),
         ("reference.lookup.only", "true"),

@@ -431,6 +431,12 @@ fn registry_settings(p: &Properties<'_>, group_id: String) -> Result<Settings, S
         context_limits: limits("context.search", i32::MAX)?,
         rule_sets: p.flag("millrace.registry.rulesets", false)?,
         associations: p.flag("associations.enable", true)? && personality == Personality::V8_3,
+        max_schema_bytes: p.number(
+            "millrace.registry.schema.max.bytes",
+            defaults.max_schema_bytes,
+            1024,
+            1 << 30,
+        )?,
         group_id,
         ..defaults
     })

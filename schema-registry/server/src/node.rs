@@ -219,7 +219,8 @@ fn is_cheap(query: &Query) -> bool {
         | Query::Subjects { .. }
         | Query::Lookup { .. }
         | Query::Compatibility { .. }
-        | Query::AssociationsBatchGet { .. } => false,
+        | Query::AssociationsBatchGet { .. }
+        | Query::AssociationsBatchGetWithSchemas { .. } => false,
         Query::SchemaById {
             format,
             reference_format,

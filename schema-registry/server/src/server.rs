@@ -270,6 +270,12 @@ impl RegistryServer {
             tracing::info!(%address, "the schema registry listens");
         }
         tracing::info!(url = self.url, "the schema registry is ready");
+        // The first registration in a long subject should not wait for thousands of parses.
+        let registry = Arc::clone(&api.node.registry);
+        tokio::task::spawn_blocking(move || {
+            let versions = registry.warm_up();
+            tracing::debug!(versions, "versions of long subjects are parsed");
+        });
     }
 
     /// `scheme://host:port` under which other registries and clients reach this one.

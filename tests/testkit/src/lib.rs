@@ -29,4 +29,4 @@ pub use rest::{Reply, RestClient};
 pub use throwaway_postgres::Shutdown;
 pub use usage::{Usage, usage_of, usage_of_tree};
 pub use wait::wait_until;
-pub use worker::{Worker, WorkerOptions};
+pub use worker::{Worker, WorkerOptions, millrace_binary};

@@ -137,7 +137,7 @@ impl Worker {
     }
 
     fn prepare(mut options: WorkerOptions) -> Result<Self> {
-        let binary = options.binary.take().map_or_else(find_binary, Ok)?;
+        let binary = options.binary.take().map_or_else(millrace_binary, Ok)?;
         let dir = tempfile::Builder::new()
             .prefix("millrace-worker-")
             .tempdir()?;
@@ -317,7 +317,11 @@ fn escape(value: &str) -> String {
     escaped
 }
 
-fn find_binary() -> Result<PathBuf> {
+/// The `millrace` binary: `$MILLRACE_BIN`, else the one beside the running test or bench in cargo's target directory.
+///
+/// # Errors
+/// When there is none.
+pub fn millrace_binary() -> Result<PathBuf> {
     if let Some(given) = env::var_os("MILLRACE_BIN") {
         let given = PathBuf::from(given);
         if !given.is_file() {

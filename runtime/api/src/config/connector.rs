@@ -3,9 +3,9 @@
 use super::check::Validator;
 use super::definition::ConfigDef;
 use super::field::LetterCase;
-use java_idioms::hash_order;
 use super::key::{ConfigKey, ConfigType, Importance, Width};
 use super::recommend::Recommender;
+use java_idioms::hash_order;
 
 /// Heading of general keys.
 pub const COMMON_GROUP: &str = "Common";

@@ -4,10 +4,10 @@ use super::class_names::AnyClass;
 use super::dialect::Dialect;
 use super::evaluate::ConfigValue;
 use super::info::{ConfigInfo, ConfigKeyInfo};
-use java_idioms::hash_order;
 use super::parse::{ParsedValue, parse};
 use super::plugins::PluginLookup;
 use super::props::RawProps;
+use java_idioms::hash_order;
 
 /// A kind of Kafka client whose settings a connector may override.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -13,12 +13,12 @@ use super::definition::ConfigDef;
 use super::enrich::{always, enrich, implements};
 use super::evaluate::ConfigValue;
 use super::info::{ConfigInfo, ConfigInfos, ConfigKeyInfo};
-use java_idioms::hash_order;
 use super::java_regex::JavaRegex;
 use super::overrides::{ClientKind, override_infos};
 use super::parse::{ParsedValue, java_trim};
 use super::plugins::{ConfigPlugin, InstalledClasses, PluginKind, PluginLookup, version_mismatch};
 use super::props::RawProps;
+use java_idioms::hash_order;
 
 /// What the connector itself says about the configuration.
 #[derive(Clone, Debug, Default, PartialEq)]

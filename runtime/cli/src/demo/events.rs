@@ -1,6 +1,6 @@
 //! Change events as they arrive in the log.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,18 +28,49 @@ pub(crate) struct EventFeed {
     recent: VecDeque<String>,
 }
 
+/// Where the topics of the shop ended before this demo.
+pub(crate) type TopicEnds = HashMap<TopicPartition, i64>;
+
+async fn open_log(worker: &WorkerProcess) -> Result<Arc<dyn Log>> {
+    Ok(match worker.bootstrap() {
+        Some(servers) => {
+            KafkaLog::connect(KafkaOptions {
+                properties: vec![("bootstrap.servers".to_owned(), servers.to_owned())],
+            })
+            .await?
+        }
+        None => EmbeddedLog::open_read_only(worker.log_dir())?,
+    })
+}
+
+/// A cluster may hold the events of an earlier demo, in another format or with schemas in a registry that is gone.
+pub(crate) async fn topic_ends(worker: &WorkerProcess) -> Result<TopicEnds> {
+    // The embedded log is this demo's own.
+    if worker.bootstrap().is_none() {
+        return Ok(TopicEnds::new());
+    }
+    let log = open_log(worker).await?;
+    let admin = log.admin();
+    let mut partitions = Vec::new();
+    for table in TABLES {
+        let topic = format!("shop.public.{table}");
+        if let Some(found) = admin.describe_topic(&topic).await? {
+            partitions.extend((0..found.partitions).map(|p| TopicPartition::new(&*topic, p)));
+        }
+    }
+    let offsets = admin.offsets(&partitions).await?;
+    let ends = partitions
+        .into_iter()
+        .zip(offsets.iter().map(|(_, end)| *end));
+    let ends = ends.collect();
+    log.close().await?;
+    Ok(ends)
+}
+
 impl EventFeed {
-    /// Opens the topics once the snapshot has made them.
-    pub(crate) async fn open(worker: &WorkerProcess) -> Result<Self> {
-        let log: Arc<dyn Log> = match worker.bootstrap() {
-            Some(servers) => {
-                KafkaLog::connect(KafkaOptions {
-                    properties: vec![("bootstrap.servers".to_owned(), servers.to_owned())],
-                })
-                .await?
-            }
-            None => EmbeddedLog::open_read_only(worker.log_dir())?,
-        };
+    /// Opens the topics once the snapshot has made them, and reads what was written after `ends`.
+    pub(crate) async fn open(worker: &WorkerProcess, ends: &TopicEnds) -> Result<Self> {
+        let log = open_log(worker).await?;
         let admin = log.admin();
         let deadline = Instant::now() + Duration::from_secs(30);
         let mut from = Vec::new();
@@ -57,7 +88,11 @@ impl EventFeed {
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             };
-            from.extend((0..description.partitions).map(|p| (TopicPartition::new(&*topic, p), -2)));
+            from.extend((0..description.partitions).map(|p| {
+                let partition = TopicPartition::new(&*topic, p);
+                let start = ends.get(&partition).copied().unwrap_or(-2);
+                (partition, start)
+            }));
         }
         let reader = log
             .reader(ReaderOptions {

@@ -91,6 +91,7 @@ async fn with_worker(
     worker: &WorkerProcess,
     screen: &mut Screen,
 ) -> Result<bool> {
+    let ends = events::topic_ends(worker).await?;
     for (name, built_in) in [
         (
             "shop-source",
@@ -125,7 +126,7 @@ async fn with_worker(
     worker.wait_running("shop-source").await?;
     worker.wait_running("shop-sink").await?;
 
-    let mut feed = EventFeed::open(worker).await?;
+    let mut feed = EventFeed::open(worker, &ends).await?;
     let probe = LatencyProbe::start(database).await?;
     let mut shop = Shop::open(database, args.rate).await?;
     let started = Instant::now();

@@ -37,6 +37,9 @@ pub(super) fn advice(kind: &str, direction: Direction) -> &'static str {
         }
         // Protobuf
         "PACKAGE_CHANGED" => "keep the package",
+        "MESSAGE_REMOVED" if !backward => {
+            "add no message to this file, as readers with the old schema do not know it: put it into a file of its own"
+        }
         "MESSAGE_REMOVED" => {
             "keep the message, even when nothing uses it: records may name it by its index"
         }
@@ -46,9 +49,18 @@ pub(super) fn advice(kind: &str, direction: Direction) -> &'static str {
         "FIELD_NUMERIC_LABEL_CHANGED" => {
             "keep the label: a repeated numeric field is written packed, and a single one is not"
         }
+        "REQUIRED_FIELD_ADDED" if !backward => {
+            "keep the field: readers with the old schema demand it"
+        }
         "REQUIRED_FIELD_ADDED" => "make the field optional: records without it cannot be read",
         "REQUIRED_FIELD_REMOVED" => "keep the field: readers of the other schema demand it",
+        "ONEOF_FIELD_REMOVED" if !backward => {
+            "add no member to the oneof, as readers with the old schema do not know it: add the field outside"
+        }
         "ONEOF_FIELD_REMOVED" => "keep the member in its oneof",
+        "MULTIPLE_FIELDS_MOVED_TO_ONEOF" | "FIELD_MOVED_TO_EXISTING_ONEOF" if !backward => {
+            "keep the fields in their oneof: for readers with the old schema only one of them can be set"
+        }
         "MULTIPLE_FIELDS_MOVED_TO_ONEOF" => {
             "move at most one field into a new oneof: records may have several of them set"
         }
@@ -56,6 +68,38 @@ pub(super) fn advice(kind: &str, direction: Direction) -> &'static str {
             "do not move a field into a oneof that exists: records may have both set"
         }
         // JSON Schema
+        "PROPERTY_REMOVED_FROM_OPEN_CONTENT_MODEL"
+        | "PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL"
+        | "REQUIRED_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL"
+        | "REQUIRED_PROPERTY_WITH_DEFAULT_ADDED_TO_OPEN_CONTENT_MODEL"
+        | "OPTIONAL_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL"
+            if !backward =>
+        {
+            "keep the property: where it is not described, records may have it with any value, which readers with the old schema refuse"
+        }
+        "PROPERTY_REMOVED_FROM_CLOSED_CONTENT_MODEL" if !backward => {
+            "do not add the property yet: the old schema is closed and refuses records that have it. Open it (additionalProperties) in a version of its own first"
+        }
+        "REQUIRED_PROPERTY_ADDED_TO_UNOPEN_CONTENT_MODEL" | "REQUIRED_ATTRIBUTE_ADDED"
+            if !backward =>
+        {
+            "keep the property, and keep it required: readers with the old schema refuse records without it"
+        }
+        "ADDITIONAL_PROPERTIES_REMOVED" | "ADDITIONAL_PROPERTIES_NARROWED" if !backward => {
+            "do not open additionalProperties: readers with the old schema refuse what it lets in"
+        }
+        "ENUM_ARRAY_NARROWED" | "ENUM_ARRAY_CHANGED" if !backward => {
+            "do not add values to the enum: readers with the old schema refuse them"
+        }
+        "TYPE_NARROWED" if !backward => {
+            "do not widen the type: readers with the old schema refuse what is new. Add a property beside the old one"
+        }
+        "SUM_TYPE_NARROWED" if !backward => {
+            "do not add an alternative to anyOf or oneOf: readers with the old schema refuse it"
+        }
+        "PRODUCT_TYPE_EXTENDED" if !backward => {
+            "keep every member of allOf: readers with the old schema demand it"
+        }
         "PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL"
         | "REQUIRED_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL"
         | "REQUIRED_PROPERTY_WITH_DEFAULT_ADDED_TO_OPEN_CONTENT_MODEL"
@@ -79,8 +123,14 @@ pub(super) fn advice(kind: &str, direction: Direction) -> &'static str {
             "keep the combination (allOf, anyOf, oneOf) and its members; only extend them"
         }
         "SCHEMA_TYPE_CHANGED" => "a subject keeps its format: use another subject",
+        kind if kind.ends_with("_ADDED") && !backward => {
+            "keep the restriction: readers with the old schema go on demanding it"
+        }
         kind if kind.ends_with("_ADDED") => {
             "do not add the restriction: records that break it exist or will be written"
+        }
+        kind if !backward && (kind.ends_with("_INCREASED") || kind.ends_with("_DECREASED")) => {
+            "do not loosen the limit: readers with the old schema go on demanding the old one"
         }
         kind if kind.ends_with("_INCREASED") || kind.ends_with("_DECREASED") => {
             "do not tighten the limit: records beyond it exist or will be written"
@@ -99,6 +149,19 @@ mod tests {
         let kind = "READER_FIELD_MISSING_DEFAULT_VALUE";
         assert!(advice(kind, Direction::Backward).starts_with("give the new field a default"));
         assert!(advice(kind, Direction::Forward).starts_with("keep the field"));
+        for kind in [
+            "PROPERTY_REMOVED_FROM_CLOSED_CONTENT_MODEL",
+            "ENUM_ARRAY_NARROWED",
+            "ONEOF_FIELD_REMOVED",
+            "PATTERN_ADDED",
+            "MAXIMUM_DECREASED",
+        ] {
+            let (backward, forward) = (
+                advice(kind, Direction::Backward),
+                advice(kind, Direction::Forward),
+            );
+            assert_ne!(backward, forward, "{kind}");
+        }
         assert!(advice("MAX_LENGTH_DECREASED", Direction::Backward).contains("limit"));
     }
 }

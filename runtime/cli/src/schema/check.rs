@@ -1,5 +1,6 @@
 //! `millrace schema check`: all that stands between a schema and its registration, not only the first thing.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -8,7 +9,7 @@ use registry_formats::{Difference, Direction, ParsedSchema, Policy, SchemaType, 
 
 use super::advice::advice;
 use super::remote::Remote;
-use super::source::{Source, SourceArgs, text_of, type_of};
+use super::source::{Source, SourceArgs, plain, text_of, type_of};
 
 /// What is checked against what.
 #[derive(Debug, Args)]
@@ -16,7 +17,7 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     source: SourceArgs,
     /// The subject whose versions count, as its compatibility level says.
-    #[arg(long, required_unless_present = "old")]
+    #[arg(long)]
     subject: Option<String>,
     /// One version of the subject instead.
     #[arg(long, value_name = "VERSION", requires = "subject")]
@@ -31,7 +32,8 @@ pub(crate) struct CheckArgs {
 
 /// A compatibility level, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Level {
+struct Level {
+    name: &'static str,
     forward: bool,
     backward: bool,
     transitive: bool,
@@ -39,26 +41,32 @@ pub(super) struct Level {
 
 impl Level {
     fn parse(name: &str) -> Result<Self> {
-        let upper = name.trim().to_ascii_uppercase();
-        let (base, transitive) = match upper.strip_suffix("_TRANSITIVE") {
-            Some(base) => (base, true),
-            None => (&*upper, false),
-        };
-        let (backward, forward) = match base {
-            "BACKWARD" => (true, false),
-            "FORWARD" => (false, true),
-            "FULL" => (true, true),
-            "NONE" if !transitive => (false, false),
+        let (name, backward, forward, transitive) = match &*name.trim().to_ascii_uppercase() {
+            "NONE" => ("NONE", false, false, false),
+            "BACKWARD" => ("BACKWARD", true, false, false),
+            "BACKWARD_TRANSITIVE" => ("BACKWARD_TRANSITIVE", true, false, true),
+            "FORWARD" => ("FORWARD", false, true, false),
+            "FORWARD_TRANSITIVE" => ("FORWARD_TRANSITIVE", false, true, true),
+            "FULL" => ("FULL", true, true, false),
+            "FULL_TRANSITIVE" => ("FULL_TRANSITIVE", true, true, true),
             _ => bail!(
                 "compatibility level '{name}': must be NONE, BACKWARD, FORWARD or FULL, the last three also with _TRANSITIVE"
             ),
         };
         Ok(Self {
+            name,
             forward,
             backward,
             transitive,
         })
     }
+}
+
+/// How schemas are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rule {
+    level: Level,
+    policy: Policy,
 }
 
 /// An old schema with what to call it.
@@ -68,49 +76,82 @@ struct Old {
 }
 
 pub(super) async fn run(remote: impl FnOnce() -> Result<Remote>, args: &CheckArgs) -> Result<bool> {
+    let mut out = std::io::stdout();
     let source = args.source.read()?;
-    let (level, new, olds) = match (&args.subject, &args.old) {
+    let given = args.level.as_deref().map(Level::parse).transpose()?;
+    let (rule, new, olds) = match (&args.subject, &args.old) {
         (Some(subject), _) => {
             let remote = remote()?;
-            let name = match &args.level {
-                Some(level) => level.clone(),
-                None => remote.level(subject).await?,
+            let config = remote.compatibility(subject).await?;
+            let level = match given {
+                Some(level) => level,
+                None => Level::parse(&config.level)?,
             };
-            let level = Level::parse(&name)?;
-            println!("subject '{subject}', level {}", name.to_ascii_uppercase());
+            writeln!(out, "subject '{subject}', level {}", level.name)?;
+            if let Some(group) = &config.group {
+                writeln!(
+                    out,
+                    "compatibilityGroup '{group}': only versions without this property count, as the schema has none"
+                )?;
+            }
             let resolved = remote.resolve(&source.references).await?;
             let new = parse_new(&source, &resolved)?;
-            let olds = old_versions(&remote, subject, args.version.as_deref(), level).await?;
-            (level, new, olds)
+            let olds = old_versions(
+                &remote,
+                subject,
+                args.version.as_deref(),
+                level,
+                config.group.as_deref(),
+            )
+            .await?;
+            let policy = config.policy;
+            (Rule { level, policy }, new, olds)
         }
         (None, Some(old)) => {
-            let level = Level::parse(args.level.as_deref().unwrap_or("BACKWARD"))?;
+            let level = given.map_or_else(|| Level::parse("BACKWARD"), Ok)?;
             if !source.references.is_empty() {
                 bail!(
                     "--reference needs a registry to find the schemas in: give --subject instead of --old"
                 );
             }
+            writeln!(out, "level {}", level.name)?;
             let new = parse_new(&source, &[])?;
             let schema_type = type_of(old).unwrap_or(source.schema_type);
             let schema = parse_file(old, schema_type)?;
             let label = old.display().to_string();
-            (level, new, vec![Old { label, schema }])
+            let policy = Policy::Strict;
+            (Rule { level, policy }, new, vec![Old { label, schema }])
         }
-        (None, None) => bail!("give --subject, or --old with a file"),
+        (None, None) => bail!(
+            "what is the schema compared with? Give --subject with a subject of the registry, or --old with a file"
+        ),
     };
     if olds.is_empty() {
-        println!("there is nothing to be compatible with: the schema may be registered");
+        writeln!(
+            out,
+            "there is nothing to be compatible with: the schema may be registered"
+        )?;
+        return Ok(true);
+    }
+    if !rule.level.backward && !rule.level.forward {
+        writeln!(
+            out,
+            "nothing is compared at this level: the schema may be registered"
+        )?;
         return Ok(true);
     }
     let mut compatible = true;
     for old in &olds {
-        compatible &= compare(&new, old, level)?;
+        compatible &= compare(&new, old, rule, &mut out)?;
     }
-    println!();
+    writeln!(out)?;
     if compatible {
-        println!("compatible: the schema may be registered");
+        writeln!(out, "compatible: the schema may be registered")?;
     } else {
-        println!("NOT compatible: a registry refuses the schema with error 409");
+        writeln!(
+            out,
+            "NOT compatible: a registry refuses the schema with error 409"
+        )?;
     }
     Ok(compatible)
 }
@@ -119,14 +160,21 @@ fn parse_new(
     source: &Source,
     resolved: &[registry_formats::ResolvedReference],
 ) -> Result<ParsedSchema> {
-    ParsedSchema::parse(source.schema_type, &source.text, resolved, Strictness::New)
-        .map_err(|e| anyhow::anyhow!("the new schema is not valid {}: {e}", source.schema_type))
+    ParsedSchema::parse(source.schema_type, &source.text, resolved, Strictness::New).map_err(|e| {
+        let problem = plain(&e.to_string());
+        anyhow::anyhow!(
+            "the new schema is not valid {}: {problem}",
+            source.schema_type
+        )
+    })
 }
 
 /// Parses a schema in a file, without references.
 pub(super) fn parse_file(file: &std::path::Path, schema_type: SchemaType) -> Result<ParsedSchema> {
-    ParsedSchema::parse(schema_type, &text_of(file)?, &[], Strictness::Stored)
-        .map_err(|e| anyhow::anyhow!("{} is not valid {schema_type}: {e}", file.display()))
+    ParsedSchema::parse(schema_type, &text_of(file)?, &[], Strictness::Stored).map_err(|e| {
+        let problem = plain(&e.to_string());
+        anyhow::anyhow!("{} is not valid {schema_type}: {problem}", file.display())
+    })
 }
 
 /// The versions that count, newest first, as a registry compares.
@@ -135,21 +183,22 @@ async fn old_versions(
     subject: &str,
     version: Option<&str>,
     level: Level,
+    group: Option<&str>,
 ) -> Result<Vec<Old>> {
     let names: Vec<String> = match version {
         Some(version) => vec![version.to_owned()],
         None => {
             let mut all = remote.versions(subject, false).await?;
             all.reverse();
-            if !level.transitive {
-                all.truncate(1);
-            }
             all.iter().map(i64::to_string).collect()
         }
     };
     let mut olds = Vec::with_capacity(names.len());
     for name in names {
         let stored = remote.version(subject, &name, false).await?;
+        if group.is_some_and(|group| stored.property(group).is_some()) {
+            continue;
+        }
         let resolved = remote.resolve(&stored.references).await?;
         let schema = ParsedSchema::parse(
             stored.schema_type,
@@ -168,45 +217,89 @@ async fn old_versions(
             label: format!("version {} (id {})", stored.version, stored.id),
             schema,
         });
+        if !level.transitive {
+            break;
+        }
     }
     Ok(olds)
 }
 
 /// Compares with one old schema and prints what it finds.
-fn compare(new: &ParsedSchema, old: &Old, level: Level) -> Result<bool> {
+fn compare(new: &ParsedSchema, old: &Old, rule: Rule, out: &mut impl Write) -> Result<bool> {
     let mut found: Vec<(Direction, Difference)> = Vec::new();
     // The order of the registry's messages.
-    if level.forward {
-        found.extend(differences(&old.schema, new, Direction::Forward)?);
+    if rule.level.forward {
+        found.extend(differences(
+            &old.schema,
+            new,
+            Direction::Forward,
+            rule.policy,
+        )?);
     }
-    if level.backward {
-        found.extend(differences(new, &old.schema, Direction::Backward)?);
+    // Another format says so in one direction already.
+    if rule.level.backward && (found.is_empty() || new.schema_type() == old.schema.schema_type()) {
+        found.extend(differences(
+            new,
+            &old.schema,
+            Direction::Backward,
+            rule.policy,
+        )?);
     }
-    println!();
+    writeln!(out)?;
     if found.is_empty() {
-        println!("{}: compatible", old.label);
+        writeln!(out, "{}: compatible", old.label)?;
         return Ok(true);
     }
-    println!(
+    writeln!(
+        out,
         "{}: {} incompatib{}",
         old.label,
         found.len(),
         if found.len() == 1 { "ility" } else { "ilities" }
-    );
+    )?;
     for (direction, difference) in &found {
-        println!("  {} at {}", difference.kind, difference.path);
-        println!("      {}", difference.message);
-        println!("      → {}", advice(difference.kind, *direction));
+        let who = match direction {
+            Direction::Backward => "the new schema cannot read old records",
+            Direction::Forward => "the old schema cannot read new records",
+        };
+        writeln!(out, "  {} at {}: {who}", difference.kind, difference.path)?;
+        writeln!(out, "      {}", description(&difference.message))?;
+        writeln!(out, "      → {}", advice(difference.kind, *direction))?;
     }
     Ok(false)
+}
+
+/// What a registry's message says, without the kind and path that frame it; all of it when it has another form.
+fn description(message: &str) -> String {
+    const BEGIN: &str = ", description:";
+    let Some((_, rest)) = message.split_once(BEGIN) else {
+        return message.to_owned();
+    };
+    // A quotation mark, which the formats choose differently, around the text; the closing one is not always its like.
+    let text = rest.trim_start_matches(['\'', '"']);
+    let (text, more) = match text.rsplit_once("', additionalInfo:'") {
+        Some((text, more)) => (text, more.trim_end_matches("'}")),
+        None => (text.strip_suffix('}').unwrap_or(text), ""),
+    };
+    let text = match more {
+        // The description of these quotes the path last.
+        "" => text.strip_suffix(['\'', '"']).unwrap_or(text),
+        _ => text,
+    };
+    if more.is_empty() || text.contains(more) {
+        text.to_owned()
+    } else {
+        format!("{text}: {more}")
+    }
 }
 
 pub(super) fn differences(
     reader: &ParsedSchema,
     writer: &ParsedSchema,
     direction: Direction,
+    policy: Policy,
 ) -> Result<Vec<(Direction, Difference)>> {
-    let found = ParsedSchema::differences(reader, writer, direction, Policy::Strict)
+    let found = ParsedSchema::differences(reader, writer, direction, policy)
         .map_err(|text| anyhow::anyhow!("the comparison stopped: {text}"))?;
     Ok(found.into_iter().map(|d| (direction, d)).collect())
 }
@@ -214,6 +307,31 @@ pub(super) fn differences(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_are_read_without_their_frame() {
+        for (message, expected) in [
+            (
+                "{errorType:'TYPE_MISMATCH', description:'The type (path '/a') differs', additionalInfo:'reader type: INT'}",
+                "The type (path '/a') differs: reader type: INT",
+            ),
+            (
+                "{errorType:'MISSING', description:'The field 'x' is missing', additionalInfo:'x'}",
+                "The field 'x' is missing",
+            ),
+            (
+                "{errorType:\"A\", description:\"at path '#/M/1' in the old schema\"}",
+                "at path '#/M/1' in the old schema",
+            ),
+            (
+                "{errorType:\"A\", description:\"is missing at '#/n' in the old schema'}",
+                "is missing at '#/n' in the old schema",
+            ),
+            ("Incompatible", "Incompatible"),
+        ] {
+            assert_eq!(description(message), expected);
+        }
+    }
 
     #[test]
     fn levels_are_taken_apart() {

@@ -1,7 +1,10 @@
 //! `millrace schema delete`
 
+use std::io::Write;
+
 use anyhow::{Context, Result};
 use clap::Args;
+use java_idioms::Json;
 
 use super::remote::{Remote, encode};
 
@@ -44,13 +47,29 @@ pub(super) async fn run(remote: &Remote, args: &DeleteArgs) -> Result<()> {
     let plain = remote.try_call("DELETE", &path, None).await?;
     if !args.permanent {
         let answer = plain
-            .with_context(|| format!("{what} is not in the registry, or is deleted already"))?;
-        println!("deleted {what}: {}", answer.to_text());
-        return Ok(());
+            .with_context(|| {
+                format!(
+                    "{what} is not in the registry, or is deleted already (--permanent deletes it for good)"
+                )
+            })?;
+        return say(&what, "", &answer);
     }
     let answer = remote
         .call("DELETE", &format!("{path}?permanent=true"), None, &what)
         .await?;
-    println!("deleted {what} permanently: {}", answer.to_text());
+    say(&what, " for good", &answer)
+}
+
+/// The answer is a version, or a list of versions.
+fn say(what: &str, how: &str, answer: &Json) -> Result<()> {
+    let mut out = std::io::stdout();
+    match answer.as_array() {
+        Some(versions) => {
+            let versions: Vec<String> = versions.iter().map(Json::to_text).collect();
+            let versions = versions.join(", ");
+            writeln!(out, "deleted {what}{how}: versions {versions}")?;
+        }
+        None => writeln!(out, "deleted {what}{how}")?,
+    }
     Ok(())
 }

@@ -1,16 +1,17 @@
 //! `millrace schema diff`: what changed between two schemas, and for whom.
 
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use java_idioms::Json;
 use java_idioms::json::ReadOptions;
-use registry_formats::{Direction, ParsedSchema, SchemaType, Strictness};
+use registry_formats::{Direction, ParsedSchema, Policy, SchemaType, Strictness};
 
 use super::check::differences;
 use super::remote::Remote;
-use super::source::{text_of, type_of};
+use super::source::{plain, text_of, type_of};
 
 /// What is compared.
 #[derive(Debug, Args)]
@@ -43,14 +44,20 @@ pub(super) async fn run(remote: impl FnOnce() -> Result<Remote>, args: &DiffArgs
         }
         None => (file(Path::new(&args.old))?, file(Path::new(&args.new))?),
     };
-    println!("--- {}", old.label);
-    println!("+++ {}", new.label);
+    let mut out = std::io::stdout();
+    writeln!(out, "--- {}", old.label)?;
+    writeln!(out, "+++ {}", new.label)?;
     for line in lines(&pretty(&old), &pretty(&new)) {
-        println!("{line}");
+        writeln!(out, "{line}")?;
     }
-    let backward = differences(&new.schema, &old.schema, Direction::Backward)?;
-    let forward = differences(&old.schema, &new.schema, Direction::Forward)?;
-    println!();
+    let backward = differences(
+        &new.schema,
+        &old.schema,
+        Direction::Backward,
+        Policy::Strict,
+    )?;
+    let forward = differences(&old.schema, &new.schema, Direction::Forward, Policy::Strict)?;
+    writeln!(out)?;
     for (who, found) in [
         (
             "readers with the newer schema, of what the older wrote",
@@ -62,11 +69,11 @@ pub(super) async fn run(remote: impl FnOnce() -> Result<Remote>, args: &DiffArgs
         ),
     ] {
         if found.is_empty() {
-            println!("{who}: all is readable");
+            writeln!(out, "{who}: all is readable")?;
         } else {
-            println!("{who}:");
+            writeln!(out, "{who}:")?;
             for (_, difference) in found {
-                println!("  {} at {}", difference.kind, difference.path);
+                writeln!(out, "  {} at {}", difference.kind, difference.path)?;
             }
         }
     }
@@ -95,7 +102,7 @@ fn file(path: &Path) -> Result<Side> {
     let schema_type = type_of(path)?;
     let text = text_of(path)?;
     let schema = ParsedSchema::parse(schema_type, &text, &[], Strictness::Stored)
-        .map_err(|e| anyhow::anyhow!("{e}"))
+        .map_err(|e| anyhow::anyhow!("{}", plain(&e.to_string())))
         .with_context(|| format!("{} is not valid {schema_type}", path.display()))?;
     Ok(Side {
         label: path.display().to_string(),

@@ -1,10 +1,12 @@
 //! `millrace schema get`
 
+use std::io::Write;
+
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use java_idioms::Json;
 
-use super::remote::{Remote, encode};
+use super::remote::{Remote, encode, references};
 
 /// Which schema.
 #[derive(Debug, Args)]
@@ -49,15 +51,30 @@ pub(super) async fn run(remote: &Remote, args: &GetArgs) -> Result<()> {
         ),
         (None, None) => bail!("give a subject, or --id"),
     };
-    let answer = remote.call("GET", &path, None, &what).await?;
+    let answer = remote
+        .try_call("GET", &path, None)
+        .await?
+        .with_context(|| match args.id {
+            Some(_) => format!("{what} is not in the registry"),
+            None if args.deleted => format!("{what} is not in the registry, not even deleted"),
+            None => format!("{what} is not in the registry (--deleted finds deleted ones too)"),
+        })?;
+    let mut out = std::io::stdout();
     if args.full {
-        println!("{}", answer.to_text());
+        writeln!(out, "{}", answer.to_text())?;
     } else {
         let text = answer
             .get("schema")
             .and_then(Json::as_str)
             .context("the answer has no 'schema'")?;
-        println!("{}", text.trim_end_matches('\n'));
+        writeln!(out, "{}", text.trim_end_matches('\n'))?;
+        // The text alone does not say where its references are; whoever registers it again has to.
+        for reference in references(answer.get("references"))? {
+            eprintln!(
+                "refers to: --reference={}={}:{}",
+                reference.name, reference.subject, reference.version
+            );
+        }
     }
     Ok(())
 }

@@ -1,14 +1,16 @@
 //! `millrace schema list`
 
+use std::io::{BufWriter, Write};
+
 use anyhow::Result;
 use clap::Args;
 
-use super::remote::Remote;
+use super::remote::{ALL_CONTEXTS, Remote};
 
 /// What is listed.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Only subjects that begin so; `:.ctx:` is a context.
+    /// Only subjects that begin so; `:.ctx:` is a context. By default those of all contexts.
     prefix: Option<String>,
     /// Deleted versions too.
     #[arg(long)]
@@ -19,31 +21,29 @@ pub(crate) struct ListArgs {
 }
 
 pub(super) async fn run(remote: &Remote, args: &ListArgs) -> Result<()> {
-    let subjects = remote
-        .subjects(args.prefix.as_deref(), args.deleted)
-        .await?;
-    println!(
-        "{:<48} {:>7} {:>7} {:<9}",
-        "SUBJECT", "VERSION", "ID", "TYPE"
-    );
-    for subject in subjects {
-        let versions = remote.versions(&subject, args.deleted).await?;
-        let shown = if args.all {
-            &versions[..]
-        } else {
-            &versions[versions.len().saturating_sub(1)..]
-        };
-        for version in shown {
-            let stored = remote.version(&subject, &version.to_string(), true).await?;
-            println!(
-                "{:<48} {:>7} {:>7} {:<9}{}",
-                stored.subject,
-                stored.version,
-                stored.id,
-                stored.schema_type.name(),
-                if stored.deleted { " deleted" } else { "" }
-            );
-        }
+    let prefix = args.prefix.as_deref().unwrap_or(ALL_CONTEXTS);
+    let listed = remote.schemas(prefix, args.deleted, !args.all).await?;
+    let width = listed
+        .iter()
+        .map(|stored| stored.subject.chars().count())
+        .fold("SUBJECT".len(), usize::max);
+    let mut out = BufWriter::new(std::io::stdout());
+    writeln!(
+        out,
+        "{:<width$}  {:>7}  {:>7}  TYPE",
+        "SUBJECT", "VERSION", "ID"
+    )?;
+    for stored in &listed {
+        writeln!(
+            out,
+            "{:<width$}  {:>7}  {:>7}  {}{}",
+            stored.subject,
+            stored.version,
+            stored.id,
+            stored.schema_type.name(),
+            if stored.deleted { " (deleted)" } else { "" }
+        )?;
     }
+    out.flush()?;
     Ok(())
 }

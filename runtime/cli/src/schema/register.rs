@@ -1,11 +1,13 @@
 //! `millrace schema register`
 
+use std::io::Write;
+
 use anyhow::{Context, Result};
 use clap::Args;
 use java_idioms::Json;
 
-use super::remote::{Remote, encode, request};
-use super::source::SourceArgs;
+use super::remote::{Refused, Remote, encode, request};
+use super::source::{SourceArgs, plain};
 
 /// What is registered.
 #[derive(Debug, Args)]
@@ -43,7 +45,8 @@ pub(super) async fn run(remote: &Remote, args: &RegisterArgs) -> Result<()> {
             Some(&Json::Object(body.clone())),
             "the subject",
         )
-        .await?;
+        .await
+        .map_err(|error| explain(error, args))?;
     let id = answer
         .get("id")
         .and_then(Json::as_i64)
@@ -62,6 +65,36 @@ pub(super) async fn run(remote: &Remote, args: &RegisterArgs) -> Result<()> {
                 .context("the answer has no 'version'")?
         }
     };
-    println!("subject {} version {version} id {id}", args.subject);
+    writeln!(
+        std::io::stdout(),
+        "subject {} version {version} id {id}",
+        args.subject
+    )?;
     Ok(())
+}
+
+/// An incompatible schema is answered with everything about it on one line; `check` says it in a form that can be read.
+fn explain(error: anyhow::Error, args: &RegisterArgs) -> anyhow::Error {
+    match error.downcast_ref::<Refused>() {
+        Some(refused) if refused.status == 409 => {
+            let what = refused.message.split(", details:").next();
+            anyhow::anyhow!(
+                "{} ({}); what is incompatible, and what to do, says: millrace schema check {} --subject {}",
+                what.unwrap_or_default(),
+                refused.code.unwrap_or(409),
+                args.source.file.display(),
+                args.subject
+            )
+        }
+        // The whole request stands in the message, and what is wrong with it behind that.
+        Some(refused) if refused.code == Some(42201) => {
+            let what = refused.message.rsplit(", details: ").next();
+            anyhow::anyhow!(
+                "the registry refuses {} as a schema (42201): {}",
+                args.source.file.display(),
+                plain(what.unwrap_or_default())
+            )
+        }
+        _ => error,
+    }
 }

@@ -1,5 +1,7 @@
 //! The registry that a command talks to.
 
+use std::collections::HashSet;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,20 +12,21 @@ use java_idioms::{Json, Object};
 use millrace_api::config::Props;
 use millrace_worker::properties;
 use registry_client::{Registries, SchemaRegistry};
-use registry_formats::{Reference, ResolvedReference, SchemaType};
+use registry_formats::{Policy, Reference, ResolvedReference, SchemaType};
 
 /// Where the registry is and how to get in.
 #[derive(Debug, Args)]
 pub(crate) struct RemoteArgs {
-    /// The registry; several, separated by commas, are tried in turn.
+    /// The registry; several, separated by commas, are tried in turn. By default what the client settings name, else http://localhost:8081.
+    // Not shown by --help: a URL may hold a password.
     #[arg(
         long,
         global = true,
         env = "SCHEMA_REGISTRY_URL",
-        default_value = "http://localhost:8081"
+        hide_env_values = true
     )]
-    url: String,
-    /// Client settings as a serializer has them (basic.auth.*, bearer.auth.*, schema.registry.ssl.*).
+    url: Option<String>,
+    /// Client settings as a serializer has them (schema.registry.url, basic.auth.*, bearer.auth.*, schema.registry.ssl.*).
     #[arg(long, global = true, value_name = "FILE")]
     client_config: Option<PathBuf>,
 }
@@ -43,6 +46,101 @@ pub(crate) struct Stored {
     pub(crate) rule_set: Option<Json>,
 }
 
+impl Stored {
+    /// A property of its metadata.
+    pub(crate) fn property(&self, name: &str) -> Option<&str> {
+        self.metadata
+            .as_ref()?
+            .get("properties")?
+            .get(name)?
+            .as_str()
+    }
+}
+
+/// The prefix of the subjects of all contexts.
+pub(crate) const ALL_CONTEXTS: &str = ":*:";
+
+/// Schemas that are asked for at once.
+const PAGE: usize = 500;
+
+/// A call that the registry answered with an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Method and path.
+    pub(crate) call: String,
+    /// HTTP status.
+    pub(crate) status: u16,
+    /// `error_code`; none when the answer is not a registry's.
+    pub(crate) code: Option<i64>,
+    /// `message`, or the beginning of the answer.
+    pub(crate) message: String,
+}
+
+impl Refused {
+    fn new(call: String, status: u16, text: &str) -> Self {
+        let said = read(text).ok();
+        let member = |name: &str| said.as_ref().and_then(|said| said.get(name));
+        let code = member("error_code").and_then(Json::as_i64);
+        let message = match member("message").and_then(Json::as_str) {
+            Some(message) => message.to_owned(),
+            None => text.chars().take(300).collect(),
+        };
+        Self {
+            call,
+            status,
+            code,
+            message,
+        }
+    }
+
+    /// Whether what was asked for is not there. A path that the server does not know is another thing: its code is 404 itself, or there is none.
+    fn is_not_found(&self) -> bool {
+        self.status == 404 && self.code.is_some_and(|code| code > 404)
+    }
+
+    fn remedy(&self) -> &'static str {
+        match (self.status, self.code.unwrap_or(0)) {
+            (401, _) => {
+                "; give credentials with --client-config (basic.auth.credentials.source, basic.auth.user.info, bearer.auth.*)"
+            }
+            (403, _) => "; these credentials may not do it",
+            (404, _) => "; is --url the address of a schema registry?",
+            (_, 42206) => "; delete what refers to it first",
+            (_, 50003 | 50004) => "; does the registry's leader run?",
+            _ => "",
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            call,
+            status,
+            message,
+            ..
+        } = self;
+        match self.code {
+            Some(code) => write!(f, "{call} was refused ({code}): {message}")?,
+            None => write!(f, "{call} was answered {status}: {message}")?,
+        }
+        f.write_str(self.remedy())
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// What a subject's configuration says about compatibility, from whatever level of configuration it comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Compatibility {
+    /// `compatibilityLevel`
+    pub(crate) level: String,
+    /// `compatibilityPolicy`
+    pub(crate) policy: Policy,
+    /// `compatibilityGroup`: versions count that have the same value of this property.
+    pub(crate) group: Option<String>,
+}
+
 /// A registry.
 #[derive(Debug)]
 pub(crate) struct Remote {
@@ -60,8 +158,10 @@ impl Remote {
             }
             None => Props::default(),
         };
-        if props.get("schema.registry.url").is_none() {
-            props.insert("schema.registry.url", args.url.clone());
+        if let Some(url) = &args.url {
+            props.insert("schema.registry.url", url.clone());
+        } else if !props.contains_key("schema.registry.url") {
+            props.insert("schema.registry.url", "http://localhost:8081");
         }
         let registry = Registries::new()
             .client(&props)
@@ -69,7 +169,7 @@ impl Remote {
         Ok(Self { registry })
     }
 
-    /// A call; `None` when the answer is 404.
+    /// A call; `None` when the registry has not got what it is about. Any other error answer is a [`Refused`].
     pub(crate) async fn try_call(
         &self,
         method: &str,
@@ -78,28 +178,21 @@ impl Remote {
     ) -> Result<Option<Json>> {
         let body = body.map(Json::to_text);
         let (status, text) = self.registry.call(method, path, body).await?;
-        if status == 404 {
-            return Ok(None);
-        }
         if !(200..300).contains(&status) {
-            let said = read(&text).ok();
-            let message = said
-                .as_ref()
-                .and_then(|said| said.get("message")?.as_str())
-                .unwrap_or(&text);
-            let code = said
-                .as_ref()
-                .and_then(|said| said.get("error_code")?.as_i64());
-            match code {
-                Some(code) => bail!("{method} {path} was refused ({code}): {message}"),
-                None => bail!("{method} {path} was answered {status}: {message}"),
-            }
+            let refused = Refused::new(format!("{method} {path}"), status, &text);
+            return if refused.is_not_found() {
+                Ok(None)
+            } else {
+                Err(refused.into())
+            };
         }
         if text.trim().is_empty() {
             return Ok(Some(Json::Null));
         }
         Ok(Some(read(&text).with_context(|| {
-            format!("the answer to {method} {path} is not JSON")
+            format!(
+                "the answer to {method} {path} is not JSON; is --url the address of a schema registry?"
+            )
         })?))
     }
 
@@ -116,21 +209,69 @@ impl Remote {
             .with_context(|| format!("{what} is not in the registry"))
     }
 
-    /// Subjects, those of `prefix` only when given, deleted ones too when wanted.
-    pub(crate) async fn subjects(
+    /// Versions of the subjects that begin with `prefix`, in the order of subjects and versions: deleted ones too when wanted, or only the latest of each subject.
+    pub(crate) async fn schemas(
         &self,
-        prefix: Option<&str>,
+        prefix: &str,
         deleted: bool,
-    ) -> Result<Vec<String>> {
-        let mut path = format!("/subjects?deleted={deleted}");
-        if let Some(prefix) = prefix {
-            path.push_str("&subjectPrefix=");
-            path.push_str(&encode(prefix));
+        latest_only: bool,
+    ) -> Result<Vec<Stored>> {
+        let (mut found, told) = self.pages(prefix, deleted, latest_only).await?;
+        // Registries before release 7.4 do not say which versions are deleted.
+        if deleted && !told {
+            let (live, _) = self.pages(prefix, false, false).await?;
+            let live: HashSet<(String, i64)> =
+                live.into_iter().map(|s| (s.subject, s.version)).collect();
+            for stored in &mut found {
+                stored.deleted = !live.contains(&(stored.subject.clone(), stored.version));
+            }
         }
-        let answer = self
-            .call("GET", &path, None, "the list of subjects")
-            .await?;
-        Ok(strings(&answer))
+        Ok(found)
+    }
+
+    /// As [`schemas`](Self::schemas), and whether every one of them says if it is deleted.
+    async fn pages(
+        &self,
+        prefix: &str,
+        deleted: bool,
+        latest_only: bool,
+    ) -> Result<(Vec<Stored>, bool)> {
+        let mut found = Vec::new();
+        let mut told = true;
+        let mut offset = 0;
+        loop {
+            let path = format!(
+                "/schemas?subjectPrefix={}&deleted={deleted}&latestOnly={latest_only}&offset={offset}&limit={PAGE}",
+                encode(prefix)
+            );
+            let answer = self.call("GET", &path, None, "the list of schemas").await?;
+            let page = answer
+                .as_array()
+                .context("the list of schemas is not an array")?;
+            if page.is_empty() {
+                return Ok((found, told));
+            }
+            // A server's own limit may be less than was asked for.
+            offset += page.len();
+            for schema in page {
+                told &= schema.get("deleted").is_some();
+                found.push(stored(schema).context("reading the list of schemas")?);
+            }
+        }
+    }
+
+    /// Contexts other than the default one; none in registries before release 7.0, which have no such thing.
+    pub(crate) async fn contexts(&self) -> Result<Vec<String>> {
+        let answer = match self.try_call("GET", "/contexts", None).await {
+            Ok(answer) => answer.unwrap_or(Json::Null),
+            Err(error) => match error.downcast_ref::<Refused>() {
+                Some(refused) if refused.status == 404 => Json::Null,
+                _ => return Err(error),
+            },
+        };
+        let mut contexts = strings(&answer);
+        contexts.retain(|context| context != ".");
+        Ok(contexts)
     }
 
     /// Versions of a subject in ascending order.
@@ -198,15 +339,19 @@ impl Remote {
         Ok(resolved)
     }
 
-    /// The compatibility level that counts for a subject.
-    pub(crate) async fn level(&self, subject: &str) -> Result<String> {
+    /// What counts for a subject when compatibility is looked at.
+    pub(crate) async fn compatibility(&self, subject: &str) -> Result<Compatibility> {
         let path = format!("/config/{}?defaultToGlobal=true", encode(subject));
         let answer = self.call("GET", &path, None, "the configuration").await?;
-        Ok(answer
-            .get("compatibilityLevel")
-            .and_then(Json::as_str)
-            .unwrap_or("BACKWARD")
-            .to_owned())
+        let text = |name: &str| answer.get(name).and_then(Json::as_str);
+        Ok(Compatibility {
+            level: text("compatibilityLevel").unwrap_or("BACKWARD").to_owned(),
+            policy: match text("compatibilityPolicy") {
+                Some(policy) if policy.eq_ignore_ascii_case("LENIENT") => Policy::Lenient,
+                _ => Policy::Strict,
+            },
+            group: text("compatibilityGroup").map(str::to_owned),
+        })
     }
 }
 
@@ -267,7 +412,8 @@ pub(crate) fn stored(answer: &Json) -> Result<Stored> {
     })
 }
 
-fn references(answer: Option<&Json>) -> Result<Vec<Reference>> {
+/// The `references` of an answer.
+pub(crate) fn references(answer: Option<&Json>) -> Result<Vec<Reference>> {
     answer
         .and_then(Json::as_array)
         .unwrap_or_default()
@@ -328,6 +474,30 @@ mod tests {
     #[test]
     fn subjects_travel_as_one_segment() {
         assert_eq!(encode(":.ctx:a/b c"), "%3A.ctx%3Aa%2Fb%20c");
+    }
+
+    #[test]
+    fn what_is_missing_is_not_a_path_that_is_missing() {
+        let refused = |status, text| Refused::new("GET /x".to_owned(), status, text);
+        let missing = r#"{"error_code":40401,"message":"Subject 'x' not found."}"#;
+        assert!(refused(404, missing).is_not_found());
+        for (status, text, remedy) in [
+            (
+                404,
+                r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#,
+                "--url",
+            ),
+            (404, "<html>", "--url"),
+            (
+                401,
+                r#"{"error_code":401,"message":"Unauthorized"}"#,
+                "--client-config",
+            ),
+        ] {
+            let refused = refused(status, text);
+            assert!(!refused.is_not_found(), "{refused}");
+            assert!(refused.to_string().contains(remedy), "{refused}");
+        }
     }
 
     #[test]

@@ -73,6 +73,27 @@ pub(crate) fn text_of(file: &Path) -> Result<String> {
     std::fs::read_to_string(file).with_context(reading)
 }
 
+/// What a parser says, without the Java names that a registry's message has: `…JsonEOFException: Unexpected end` with ` at [Source: …; line: 2, column: 1]` on the next line.
+pub(crate) fn plain(message: &str) -> String {
+    let (message, place) = match message.split_once("\n at [Source:") {
+        Some((message, place)) => (
+            message,
+            place
+                .rsplit_once("line: ")
+                .map(|(_, place)| place.trim_end_matches(']')),
+        ),
+        None => (message, None),
+    };
+    let message = match message.split_once(": ") {
+        Some((class, rest)) if class.starts_with("com.") || class.starts_with("org.") => rest,
+        _ => message,
+    };
+    match place {
+        Some(place) => format!("{message} (line {})", place.replace("column: ", "column ")),
+        None => message.to_owned(),
+    }
+}
+
 /// `NAME=SUBJECT:VERSION`; the subject may hold colons, the name may hold equals signs only if the subject holds none.
 fn reference(text: &str) -> Result<Reference> {
     let wrong = || {
@@ -95,6 +116,19 @@ fn reference(text: &str) -> Result<Reference> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parsers_are_quoted_without_java() {
+        let message = "com.fasterxml.jackson.core.io.JsonEOFException: Unexpected end-of-input: expected\n at [Source: REDACTED (`X` disabled); line: 2, column: 1]";
+        assert_eq!(
+            plain(message),
+            "Unexpected end-of-input: expected (line 2, column 1)"
+        );
+        assert_eq!(
+            plain("Illegal character in: a-b"),
+            "Illegal character in: a-b"
+        );
+    }
 
     #[test]
     fn references_are_read() {

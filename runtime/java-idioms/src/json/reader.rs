@@ -43,6 +43,18 @@ pub(super) fn read_first(text: &str, options: ReadOptions) -> Result<(Json, usiz
     Ok((value, reader.at))
 }
 
+/// Walks over one value that is the whole text.
+pub(super) fn check(text: &str, options: ReadOptions) -> Result<(), JsonError> {
+    let mut reader = Reader::new(text, options);
+    reader.blanks()?;
+    reader.walk()?;
+    reader.blanks()?;
+    if reader.at < text.len() {
+        return Err(reader.unexpected("a document has one value: end-of-input"));
+    }
+    Ok(())
+}
+
 struct Reader<'a> {
     text: &'a str,
     bytes: &'a [u8],
@@ -51,7 +63,13 @@ struct Reader<'a> {
     options: ReadOptions,
     /// Reused for strings with escapes.
     scratch: String,
+    /// Short strings that were read, by a cheap hash: schemas say `name`, `type` and `string` again and again.
+    seen: [Option<Arc<str>>; SEEN],
 }
+
+const SEEN: usize = 32;
+/// Longest string that is looked for, in bytes.
+const SHORT: usize = 16;
 
 /// An array or object whose end has not come; of an object also the name whose value comes next.
 enum Open {
@@ -71,6 +89,27 @@ impl<'a> Reader<'a> {
             depth: 0,
             options,
             scratch: String::new(),
+            seen: [const { None }; SEEN],
+        }
+    }
+
+    /// A string of its own, or that of an equal one that was read before.
+    fn shared(&mut self, text: &'a str) -> Arc<str> {
+        let bytes = text.as_bytes();
+        let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
+            return text.into();
+        };
+        if bytes.len() > SHORT {
+            return text.into();
+        }
+        let hash = usize::from(*first)
+            .wrapping_mul(7)
+            .wrapping_add(usize::from(*last).wrapping_mul(3))
+            .wrapping_add(bytes.len());
+        let slot = &mut self.seen[hash % SEEN];
+        match slot {
+            Some(known) if **known == *text => Arc::clone(known),
+            _ => Arc::clone(slot.insert(text.into())),
         }
     }
 
@@ -242,6 +281,63 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// As [`value`](Self::value), without keeping what is read.
+    fn walk(&mut self) -> Result<(), JsonError> {
+        // Of what is open, whether it is an object.
+        let mut open: Vec<bool> = Vec::new();
+        loop {
+            match self.bytes.get(self.at) {
+                Some(b'{') => {
+                    self.enter()?;
+                    if self.bytes.get(self.at) == Some(&b'}') {
+                        self.leave();
+                    } else {
+                        self.name()?;
+                        open.push(true);
+                        continue;
+                    }
+                }
+                Some(b'[') => {
+                    self.enter()?;
+                    if self.bytes.get(self.at) == Some(&b']') {
+                        self.leave();
+                    } else {
+                        open.push(false);
+                        continue;
+                    }
+                }
+                _ => drop(self.scalar()?),
+            }
+            loop {
+                let Some(object) = open.last().copied() else {
+                    return Ok(());
+                };
+                self.blanks()?;
+                match (self.bytes.get(self.at), object) {
+                    (Some(b','), _) => {
+                        self.at += 1;
+                        self.blanks()?;
+                        if object {
+                            self.name()?;
+                        }
+                        break;
+                    }
+                    (Some(b'}'), true) | (Some(b']'), false) => {
+                        self.leave();
+                        open.pop();
+                    }
+                    (None, _) => return Err(self.error("Unexpected end-of-input")),
+                    (Some(_), true) => {
+                        return Err(self.unexpected("a comma to separate Object entries"));
+                    }
+                    (Some(_), false) => {
+                        return Err(self.unexpected("a comma to separate Array entries"));
+                    }
+                }
+            }
+        }
+    }
+
     fn scalar(&mut self) -> Result<Json, JsonError> {
         match self.bytes.get(self.at) {
             Some(b'"') => Ok(Json::String(self.string()?)),
@@ -385,7 +481,7 @@ impl<'a> Reader<'a> {
                     let text = &self.text[from..self.at];
                     self.check_length(text.len())?;
                     self.at += 1;
-                    return Ok(text.into());
+                    return Ok(self.shared(text));
                 }
                 Some(b'\\') => break,
                 Some(c) if *c < 0x20 => return Err(self.control(*c)),
@@ -577,10 +673,33 @@ mod tests {
         assert_eq!((value.to_text().as_str(), length), ("{}", 3));
     }
 
+    #[test]
+    fn checking_says_what_reading_says() {
+        for text in [
+            r#"{"a":[1,{"b":null}],"c":"d"}"#,
+            "[[],{}]",
+            r#"{"a":1,}"#,
+            "[1 2]",
+            r#"{"a" 1}"#,
+            "[1",
+            "{}x",
+            "",
+        ] {
+            let read = read_text(text);
+            let checked = Json::check(text, ReadOptions::default());
+            assert_eq!(
+                read.is_ok(),
+                checked.is_ok(),
+                "{text}: {read:?} {checked:?}"
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in "\\PC{0,40}") {
-            let _ = read_text(&text);
+            let checked = Json::check(&text, ReadOptions::default());
+            prop_assert_eq!(read_text(&text).is_ok(), checked.is_ok());
         }
 
         #[test]

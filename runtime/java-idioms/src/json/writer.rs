@@ -43,14 +43,22 @@ pub(super) fn write(value: &Json, style: NumberStyle, out: &mut String) {
     }
 }
 
-/// Appends `text` in quotes: what must be escaped is, in the short form where there is one, else as `\u00XX` with upper-case digits; nothing else is.
+/// Appends `text` in quotes: what must be escaped is, in the short form where there is one, else as `\u00XX` with upper-case digits; nothing else is. So Jackson writes to a Java string.
 pub fn write_string(text: &str, out: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    write_quoted(text, false, out);
+}
+
+/// The same as Jackson writes to bytes: characters beyond the basic plane become the escapes of their two surrogates, `\uD83D\uDE00`.
+pub fn write_string_to_bytes(text: &str, out: &mut String) {
+    write_quoted(text, true, out);
+}
+
+fn write_quoted(text: &str, escape_surrogates: bool, out: &mut String) {
     out.reserve(text.len() + 2);
     out.push('"');
     let mut from = 0;
     for (at, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' && (byte < 0xF0 || !escape_surrogates) {
             continue;
         }
         out.push_str(&text[from..at]);
@@ -63,15 +71,28 @@ pub fn write_string(text: &str, out: &mut String) {
             b'\t' => out.push_str("\\t"),
             0x08 => out.push_str("\\b"),
             0x0c => out.push_str("\\f"),
-            _ => {
-                out.push_str("\\u00");
-                out.push(char::from(HEX[usize::from(byte >> 4)]));
-                out.push(char::from(HEX[usize::from(byte & 15)]));
+            // The first of the four bytes of a character beyond the basic plane.
+            0xF0.. => {
+                if let Some(c) = text[at..].chars().next() {
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        write_escape(*unit, out);
+                    }
+                    from = at + c.len_utf8();
+                }
             }
+            _ => write_escape(u16::from(byte), out),
         }
     }
     out.push_str(&text[from..]);
     out.push('"');
+}
+
+fn write_escape(unit: u16, out: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    out.push_str("\\u");
+    for shift in [12, 8, 4, 0] {
+        out.push(char::from(HEX[usize::from(unit >> shift & 15)]));
+    }
 }
 
 #[cfg(test)]
@@ -83,5 +104,15 @@ mod tests {
         let mut out = String::new();
         write_string("a\"\\\n\u{1}\u{1f}é\u{7f}\u{2028}/", &mut out);
         assert_eq!(out, "\"a\\\"\\\\\\n\\u0001\\u001Fé\u{7f}\u{2028}/\"");
+    }
+
+    #[test]
+    fn bytes_have_surrogates_escaped() {
+        let mut out = String::new();
+        write_string_to_bytes("é\u{ffff}😀\"\u{10ffff}", &mut out);
+        assert_eq!(out, "\"é\u{ffff}\\uD83D\\uDE00\\\"\\uDBFF\\uDFFF\"");
+        let mut raw = String::new();
+        write_string("😀", &mut raw);
+        assert_eq!(raw, "\"😀\"");
     }
 }

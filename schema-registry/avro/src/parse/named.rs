@@ -15,6 +15,31 @@ use crate::Strictness;
 use crate::names::{Validator, is_primitive};
 use crate::schema::{Enum, Field, Fixed, Kind, Name, Order, Record, TypeId};
 
+/// Names of fields that were seen; a few are compared one by one.
+enum Seen<'a> {
+    Few,
+    Many(HashMap<&'a str, usize>),
+}
+
+impl<'a> Seen<'a> {
+    fn new(fields: usize) -> Self {
+        if fields <= 32 {
+            Self::Few
+        } else {
+            Self::Many(HashMap::with_capacity(fields))
+        }
+    }
+
+    /// The last field before the one at `at` that has its name.
+    fn before(&mut self, fields: &'a [Field], at: usize) -> Option<usize> {
+        let name = &*fields[at].name;
+        match self {
+            Self::Few => fields[..at].iter().rposition(|field| *field.name == *name),
+            Self::Many(seen) => seen.insert(name, at),
+        }
+    }
+}
+
 /// Largest fixed type: what a Java array can hold.
 const MOST_BYTES: i64 = i32::MAX as i64 - 8;
 
@@ -70,9 +95,9 @@ impl Parser {
         fields: Vec<Field>,
         is_error: bool,
     ) -> Parsed<TypeId> {
-        let mut seen = HashMap::with_capacity(fields.len());
+        let mut seen = Seen::new(fields.len());
         for (at, field) in fields.iter().enumerate() {
-            if let Some(first) = seen.insert(&*field.name, at) {
+            if let Some(first) = seen.before(&fields, at) {
                 let text = |at: usize| {
                     let of = &self.types[fields[at].schema.0 as usize].kind;
                     format!("{} type:{} pos:{at}", fields[at].name, type_word(of))
@@ -155,14 +180,18 @@ impl Parser {
             json.as_object().unwrap_or(&Object::new()),
             &["default", "doc", "name", "order", "type", "aliases"],
         );
-        let aliases: IndexSet<Arc<str>> = alias_texts(json)?.into_iter().collect();
+        let mut aliases = alias_texts(json)?;
+        if aliases.len() > 1 {
+            let distinct: IndexSet<Arc<str>> = aliases.into_iter().collect();
+            aliases = distinct.into_iter().collect();
+        }
         Ok(Field {
             name,
             doc: text(json, "doc"),
             schema,
             default,
             order,
-            aliases: aliases.into_iter().collect(),
+            aliases,
             properties,
         })
     }
@@ -276,8 +305,12 @@ impl Parser {
     }
 
     fn type_aliases(&self, json: &Json, name: &Name) -> Parsed<Vec<Name>> {
+        let texts = alias_texts(json)?;
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut aliases: IndexSet<Name> = IndexSet::new();
-        for alias in alias_texts(json)? {
+        for alias in texts {
             let alias = Name::within(&alias, name.namespace.as_ref());
             self.check_name(&alias.simple)?;
             aliases.insert(alias);

@@ -86,7 +86,7 @@ pub(super) fn put(
     let (mode, echo) = match &update {
         ModeUpdate::Set(mode) => {
             let mut echo = String::from("{\"mode\":");
-            java_idioms::json::write_string(mode, &mut echo);
+            java_idioms::json::write_string_to_bytes(mode, &mut echo);
             echo.push('}');
             (Mode::from_name(mode), echo)
         }

@@ -1,9 +1,9 @@
 //! Associations of resources with subjects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use java_idioms::json::write_string;
+use java_idioms::json::write_string_to_bytes;
 
 use super::page::Window;
 use crate::body::{BatchGet, Lifecycle, Resource, parse};
@@ -21,9 +21,39 @@ const TOPIC: &str = "topic";
 /// Which associations are meant.
 #[derive(Debug)]
 pub(super) enum Of<'q> {
+    Any,
     Subject(&'q str),
     Resource(&'q str),
     ResourceName { namespace: &'q str, name: &'q str },
+}
+
+/// The subjects that have an association of this kind.
+pub(super) fn subjects(
+    registry: &Registry,
+    filter: &AssociationFilter,
+) -> Result<BTreeSet<Arc<str>>, RegistryError> {
+    let found = filtered(registry, &Of::Any, filter)?;
+    Ok(found.iter().map(|a| Arc::clone(&a.key.subject)).collect())
+}
+
+fn filtered(
+    registry: &Registry,
+    of: &Of<'_>,
+    filter: &AssociationFilter,
+) -> Result<Vec<Arc<Association>>, RegistryError> {
+    let lifecycle = match filter.lifecycle.as_deref() {
+        None => None,
+        // As for numbers that are none.
+        Some(name) => Some(Lifecycle::from_name(name).ok_or_else(RegistryError::http_not_found)?),
+    };
+    let resource_type = filter
+        .resource_type
+        .as_deref()
+        .filter(|t| !t.is_empty())
+        .unwrap_or(TOPIC);
+    Ok(find(registry, of, resource_type, lifecycle, |kind| {
+        filter.association_types.is_empty() || filter.association_types.iter().any(|t| t == kind)
+    }))
 }
 
 /// `GET /associations/…`
@@ -32,20 +62,8 @@ pub(super) fn list(
     of: &Of<'_>,
     filter: &AssociationFilter,
 ) -> Result<Answer, RegistryError> {
-    let lifecycle = match filter.lifecycle.as_deref() {
-        None => None,
-        // As for numbers that are none.
-        Some(name) => Some(Lifecycle::from_name(name).ok_or_else(RegistryError::http_not_found)?),
-    };
     let window = Window::new(filter.page, registry.settings().schema_limits)?;
-    let resource_type = filter
-        .resource_type
-        .as_deref()
-        .filter(|t| !t.is_empty())
-        .unwrap_or(TOPIC);
-    let found = find(registry, of, resource_type, lifecycle, |kind| {
-        filter.association_types.is_empty() || filter.association_types.iter().any(|t| t == kind)
-    });
+    let found = filtered(registry, of, filter)?;
     let mut out = String::from("[");
     for (i, association) in window.cut(found.iter()).enumerate() {
         if i > 0 {
@@ -69,6 +87,7 @@ fn find(
         .associations
         .all()
         .filter(|a| match of {
+            Of::Any => true,
             Of::Subject(subject) => *a.key.subject == **subject,
             Of::Resource(id) => *a.value.resource_id == **id,
             Of::ResourceName { namespace, name } => {
@@ -100,7 +119,7 @@ fn write(association: &Association, out: &mut String) {
         out.push_str(if i > 0 { ",\"" } else { "{\"" });
         out.push_str(member);
         out.push_str("\":");
-        write_string(text, out);
+        write_string_to_bytes(text, out);
     }
     out.push_str(if value.frozen {
         ",\"frozen\":true"
@@ -138,7 +157,7 @@ pub(crate) fn write_response(
             out.push('"');
             out.push_str(member);
             out.push_str("\":");
-            write_string(text, out);
+            write_string_to_bytes(text, out);
         }
     }
     if !associations.is_empty() {
@@ -151,9 +170,9 @@ pub(crate) fn write_response(
             } else {
                 "{\"subject\":"
             });
-            write_string(&association.key.subject, out);
+            write_string_to_bytes(&association.key.subject, out);
             out.push_str(",\"associationType\":");
-            write_string(&association.key.association_type, out);
+            write_string_to_bytes(&association.key.association_type, out);
             out.push_str(",\"lifecycle\":\"");
             out.push_str(lifecycle(association.value.strong));
             out.push_str(if association.value.frozen {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use java_idioms::json::write_string;
+use java_idioms::json::write_string_to_bytes;
 use registry_formats::Identity;
 
 use super::page::Window;
@@ -173,7 +173,7 @@ pub(super) fn versions(
         // The empty name is left out, as all empty texts are.
         if !subject.is_empty() {
             out.push_str("\"subject\":");
-            write_string(subject, &mut out);
+            write_string_to_bytes(subject, &mut out);
             out.push(',');
         }
         out.push_str("\"version\":");
@@ -233,7 +233,7 @@ pub(super) fn ids_of_guid(registry: &Registry, guid: &str) -> Result<Answer, Reg
         } else {
             "{\"context\":"
         });
-        write_string(context, &mut out);
+        write_string_to_bytes(context, &mut out);
         out.push_str(",\"id\":");
         push_int((*id).into(), &mut out);
         out.push('}');

@@ -10,7 +10,7 @@ use crate::name::{ANY_CONTEXT, SubjectName, split};
 use crate::registry::Registry;
 use crate::render::{Shown, write_schema, write_texts};
 use crate::state::{State, Subject};
-use crate::{Answer, Page, RegistryError};
+use crate::{Answer, AssociationFilter, Page, RegistryError};
 
 /// Higher than any text that begins with the same characters.
 const END: char = '\u{10FFFF}';
@@ -92,6 +92,7 @@ pub(super) struct SchemaFilter<'q> {
     pub(super) deleted: bool,
     pub(super) latest_only: bool,
     pub(super) rule_type: Option<&'q str>,
+    pub(super) associations: Option<&'q AssociationFilter>,
 }
 
 /// `GET /schemas`
@@ -146,6 +147,10 @@ pub(super) fn schemas(
                 .as_ref()
                 .is_some_and(|rules| rules.has_type(rule_type))
         });
+    }
+    if let Some(wanted) = filter.associations {
+        let subjects = super::associations::subjects(registry, wanted)?;
+        found.retain(|(name, _)| subjects.contains(name.as_str()));
     }
     found.sort_by(|(a, x), (b, y)| (a, x.version).cmp(&(b, y.version)));
     let mut out = String::from("[");

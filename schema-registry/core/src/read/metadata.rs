@@ -1,4 +1,4 @@
-use java_idioms::json::write_string;
+use java_idioms::json::write_string_to_bytes;
 
 use crate::registry::Registry;
 use crate::{Answer, Personality};
@@ -6,9 +6,9 @@ use crate::{Answer, Personality};
 /// `GET /v1/metadata/id`
 pub(super) fn cluster(registry: &Registry) -> Answer {
     let mut out = String::from("{\"scope\":{\"path\":[],\"clusters\":{\"kafka-cluster\":");
-    write_string(&registry.cluster_id(), &mut out);
+    write_string_to_bytes(&registry.cluster_id(), &mut out);
     out.push_str(",\"schema-registry-cluster\":");
-    write_string(&registry.settings().group_id, &mut out);
+    write_string_to_bytes(&registry.settings().group_id, &mut out);
     out.push_str("}}}");
     Answer::ok(out)
 }

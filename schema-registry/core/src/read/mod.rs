@@ -25,6 +25,7 @@ pub(crate) fn answer(registry: &Registry, query: &Query) -> Result<Answer, Regis
             deleted,
             latest_only,
             rule_type,
+            associations,
             page,
         } => lists::schemas(
             registry,
@@ -34,6 +35,9 @@ pub(crate) fn answer(registry: &Registry, query: &Query) -> Result<Answer, Regis
                 deleted: *deleted,
                 latest_only: *latest_only,
                 rule_type: rule_type.as_deref().filter(|t| !t.is_empty()),
+                associations: associations
+                    .as_ref()
+                    .filter(|_| associations_are_on(registry)),
             },
             *page,
         ),
@@ -174,9 +178,13 @@ pub(crate) fn answer(registry: &Registry, query: &Query) -> Result<Answer, Regis
     }
 }
 
+fn associations_are_on(registry: &Registry) -> bool {
+    registry.settings().associations && registry.settings().personality >= Personality::V8_3
+}
+
 fn association(registry: &Registry, query: &Query) -> Result<Answer, RegistryError> {
     use associations::Of;
-    if !registry.settings().associations || registry.settings().personality < Personality::V8_3 {
+    if !associations_are_on(registry) {
         return Err(RegistryError::http_not_found());
     }
     match query {

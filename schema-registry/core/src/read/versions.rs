@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use java_idioms::json::write_string;
+use java_idioms::json::write_string_to_bytes;
 use registry_formats::Reference;
 
 use super::page::Window;
@@ -94,7 +94,7 @@ fn tags(
         }
         out.push_str(if out.is_empty() { "[" } else { "," });
         out.push_str("{\"schemaEntity\":{\"entityPath\":");
-        write_string(&entity.path, &mut out);
+        write_string_to_bytes(&entity.path, &mut out);
         out.push_str(",\"entityType\":\"");
         out.push_str(if entity.is_field {
             "sr_field"

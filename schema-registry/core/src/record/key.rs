@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use java_idioms::json::{Json, ReadOptions, write_string};
+use java_idioms::json::{Json, ReadOptions, write_string_to_bytes};
 
 use crate::name::SubjectName;
 
@@ -44,13 +44,13 @@ pub(crate) fn write_key(key: &Key) -> String {
     };
     let subject = |subject: &SubjectName, out: &mut String| {
         out.push_str(",\"subject\":");
-        write_string(&subject.to_string(), out);
+        write_string_to_bytes(&subject.to_string(), out);
     };
     let text = |member: &str, value: &str, out: &mut String| {
         out.push_str(",\"");
         out.push_str(member);
         out.push_str("\":");
-        write_string(value, out);
+        write_string_to_bytes(value, out);
     };
     let mut magic = 0;
     match key {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use java_idioms::json::{Json, Object, ReadOptions, write_string};
+use java_idioms::json::{Json, Object, ReadOptions, write_string_to_bytes};
 use registry_formats::{Reference, SchemaType};
 
 use crate::Personality;
@@ -124,18 +124,18 @@ pub(crate) fn write_schema(
 ) -> String {
     let mut out = String::with_capacity(content.text.len() * 9 / 8 + 128);
     out.push_str("{\"subject\":");
-    write_string(&subject.to_string(), &mut out);
+    write_string_to_bytes(&subject.to_string(), &mut out);
     out.push_str(",\"version\":");
     out.push_str(&version.to_string());
     out.push_str(",\"id\":");
     out.push_str(&id.to_string());
     if let Some(md5) = &content.md5 {
         out.push_str(",\"md5\":");
-        write_string(md5, &mut out);
+        write_string_to_bytes(md5, &mut out);
     }
     if personality > Personality::V7_9 || content.schema_type != TypeName::Known(SchemaType::Avro) {
         out.push_str(",\"schemaType\":");
-        write_string(content.schema_type.name(), &mut out);
+        write_string_to_bytes(content.schema_type.name(), &mut out);
     }
     if !content.references.is_empty() {
         out.push_str(",\"references\":");
@@ -150,7 +150,7 @@ pub(crate) fn write_schema(
         rules.write(&mut out);
     }
     out.push_str(",\"schema\":");
-    write_string(&content.text, &mut out);
+    write_string_to_bytes(&content.text, &mut out);
     out.push_str(if deleted {
         ",\"deleted\":true}"
     } else {
@@ -164,7 +164,7 @@ fn subject_member(subject: Option<&SubjectName>) -> String {
     // The empty name is left out, as all empty texts are.
     if let Some(name) = subject.map(ToString::to_string).filter(|n| !n.is_empty()) {
         out.push_str("\"subject\":");
-        write_string(&name, &mut out);
+        write_string_to_bytes(&name, &mut out);
     }
     out
 }
@@ -277,7 +277,7 @@ pub(crate) fn write_clear_subject(subject: Option<&SubjectName>) -> String {
 
 pub(crate) fn write_context(context: &str) -> String {
     let mut out = String::from("{\"tenant\":\"default\",\"context\":");
-    write_string(context, &mut out);
+    write_string_to_bytes(context, &mut out);
     out.push('}');
     out
 }
@@ -327,7 +327,7 @@ pub(crate) fn write_association(key: &super::AssociationKey, value: &Association
         out.push_str(if i > 0 { ",\"" } else { "\"" });
         out.push_str(member);
         out.push_str("\":");
-        write_string(text, &mut out);
+        write_string_to_bytes(text, &mut out);
     }
     out.push_str(if value.frozen {
         ",\"frozen\":true}"

@@ -166,6 +166,19 @@ impl State {
         }
     }
 
+    /// The subjects of at least so many live versions.
+    pub(crate) fn long_subjects(&self, versions: usize) -> Vec<SubjectName> {
+        let mut found = Vec::new();
+        for (context, state) in &self.contexts {
+            let long = state.subjects.iter().filter(|(_, s)| s.live() >= versions);
+            found.extend(long.map(|(bare, _)| SubjectName {
+                context: Arc::clone(context),
+                bare: Arc::clone(bare),
+            }));
+        }
+        found
+    }
+
     /// The record of exactly this key.
     pub(crate) fn config(&self, name: Option<&SubjectName>) -> Option<&Arc<Config>> {
         self.configs.get(&name.cloned()).map(|kept| &kept.value)
@@ -271,7 +284,7 @@ impl EscapedTexts {
         }
         content.escaped.get_or_init(|| {
             let mut out = String::with_capacity(need);
-            java_idioms::json::write_string(&content.text, &mut out);
+            java_idioms::json::write_string_to_bytes(&content.text, &mut out);
             out.into_boxed_str()
         });
     }

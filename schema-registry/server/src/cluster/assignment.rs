@@ -1,6 +1,6 @@
 //! The result of an election, as the group's leader sends it to every member.
 
-use java_idioms::json::{Json, write_string};
+use java_idioms::json::{Json, write_string_to_bytes};
 
 use super::identity::{Identity, read};
 
@@ -38,7 +38,7 @@ impl Assignment {
         match self {
             Self::Leader(Some((id, identity))) => {
                 let mut text = String::from("{\"error\":0,\"master\":");
-                write_string(id, &mut text);
+                write_string_to_bytes(id, &mut text);
                 text += &format!(
                     ",\"master_identity\":{},\"version\":1}}",
                     identity.to_json()

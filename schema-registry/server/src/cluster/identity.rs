@@ -1,6 +1,6 @@
 //! How a registry presents itself to the group: JSON, because Java's registries read it.
 
-use java_idioms::json::{Json, ReadOptions, write_string};
+use java_idioms::json::{Json, ReadOptions, write_string_to_bytes};
 
 use crate::http::client::Destination;
 use crate::http::listener::{Scheme, url};
@@ -35,7 +35,7 @@ impl Identity {
     /// The bytes of the group's metadata.
     pub(crate) fn to_json(&self) -> String {
         let mut text = String::from("{\"host\":");
-        write_string(&self.host, &mut text);
+        write_string_to_bytes(&self.host, &mut text);
         text += &format!(
             ",\"port\":{},\"master_eligibility\":{},\"scheme\":\"{}\",\"version\":1,\"leader\":{}}}",
             self.port,

@@ -262,6 +262,9 @@ impl Resource<'_> {
                 normalize: parameters.flag("normalize"),
                 verbose: parameters.flag("verbose"),
             },
+            (Self::AssociationsBatchGet, _) if parameters.flag("includeSchemas") => {
+                Query::AssociationsBatchGetWithSchemas { body }
+            }
             (Self::AssociationsBatchGet, _) => Query::AssociationsBatchGet { body },
             (_, Verb::Get) => self.read(parameters)?,
             _ => return Ok(Call::Command(self.change(verb, parameters, body))),
@@ -278,6 +281,11 @@ impl Resource<'_> {
                 deleted: parameters.flag("deleted"),
                 latest_only: parameters.flag("latestOnly"),
                 rule_type: parameters.text("ruleType"),
+                associations: ["resourceType", "associationType", "lifecycle"]
+                    .iter()
+                    .any(|name| parameters.get(name).is_some())
+                    .then(|| parameters.association_filter())
+                    .transpose()?,
                 page: parameters.page()?,
             },
             Self::SchemaById(segment) => Query::SchemaById {
@@ -455,18 +463,32 @@ impl Resource<'_> {
                 subject: Some(parameter(subject)),
                 flags,
             },
-            Self::AssociationsBatchMutate => Command::MutateAssociations { body },
-            Self::AssociationsById(id) if put => Command::PutAssociations {
-                id: parameter(id),
-                body,
-            },
+            Self::AssociationsBatchMutate => {
+                in_context(parameters, Command::MutateAssociations { body })
+            }
+            Self::AssociationsById(id) if put => in_context(
+                parameters,
+                Command::PutAssociations {
+                    id: parameter(id),
+                    body,
+                },
+            ),
             Self::AssociationsById(id) => Command::DeleteAssociations {
                 id: parameter(id),
                 query: parameters.pairs(),
             },
             // `/associations`, the only one left that changes something.
-            _ => Command::PostAssociations { body },
+            _ => in_context(parameters, Command::PostAssociations { body }),
         }
+    }
+}
+
+/// An association call with the parameters that all of those with a body have.
+fn in_context(parameters: &Parameters<'_>, command: Command) -> Command {
+    Command::InContext {
+        context: parameters.text("context"),
+        dry_run: parameters.flag("dryRun"),
+        command: Box::new(command),
     }
 }
 

@@ -381,3 +381,35 @@ async fn pages_of_other_origins_may_call_when_they_are_allowed() {
     assert!(!other.headers().contains_key("access-control-allow-origin"));
     registry.stop().await;
 }
+
+#[tokio::test]
+async fn association_calls_obey_their_parameters() {
+    let (registry, _log) = registry(&[]).await;
+    let body = r#"{"resourceName":"orders","resourceNamespace":"lkc","resourceId":"id1","associations":[{"subject":"s","associationType":"value","lifecycle":"WEAK"}]}"#;
+    let post = async |path: &str| call(&registry, "POST", path, Some(body)).await;
+    let of_topic = async || call(&registry, "GET", "/associations/resources/-/orders", None).await;
+    for subject in ["s", ":.c:s"] {
+        assert_eq!(register(&registry, subject, "f").await.0, 200);
+    }
+    let tried = post("/associations?dryRun=true").await;
+    assert_eq!(tried.0, 200, "{}", tried.2);
+    assert_eq!(of_topic().await.2, "[]");
+    let made = post("/contexts/.c/associations").await;
+    assert_eq!(made.0, 200, "{}", made.2);
+    let found = of_topic().await.2;
+    assert!(found.contains(r#""subject":":.c:s""#), "{found}");
+    let batch = r#"{"requests":[{"resourceName":"orders","resourceNamespace":"lkc"}]}"#;
+    let with = async |query: &str| {
+        let path = format!("/associations:batchGet{query}");
+        call(&registry, "POST", &path, Some(batch)).await
+    };
+    assert!(!with("").await.2.contains(r#""schema":"#));
+    let shown = with("?includeSchemas=true").await.2;
+    assert!(shown.contains(r#""schema":"{"#), "{shown}");
+    let listed = async |query: &str| {
+        let path = format!("/schemas?subjectPrefix=:*:{query}");
+        call(&registry, "GET", &path, None).await.2
+    };
+    assert_eq!(listed("&associationType=key").await, "[]");
+    assert!(listed("&associationType=value").await.contains(":.c:"));
+}

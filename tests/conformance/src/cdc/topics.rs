@@ -1,14 +1,13 @@
 //! The scenario's topics.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use millrace_log::{FetchBatch, Log, ProducerOptions, ReaderOptions, RecordBatch, TopicPartition};
+use millrace_log::{FetchBatch, Log, ProducerOptions, RecordBatch, TopicPartition};
 
 use super::run::PATIENCE;
 use super::scenario::KafkaRecord;
+use crate::topic_ends::{TopicEnds, read_to};
 
 /// A record as it is in Kafka. What is not UTF-8 is written in hex.
 #[derive(Debug)]
@@ -21,51 +20,16 @@ pub(super) struct Received {
 
 /// Topics whose name has the run's id.
 #[derive(Debug)]
-pub(super) struct Topics<'a> {
-    log: &'a dyn Log,
-    id: String,
-    partitions: BTreeMap<Arc<str>, i32>,
-}
+pub(super) struct Topics<'a>(TopicEnds<'a>);
 
 impl<'a> Topics<'a> {
     pub(super) fn new(log: &'a dyn Log, id: &str) -> Self {
-        Topics {
-            log,
-            id: id.to_owned(),
-            partitions: BTreeMap::new(),
-        }
-    }
-
-    async fn ends(&mut self) -> Result<Vec<(TopicPartition, i64)>> {
-        let admin = self.log.admin();
-        for topic in admin.list_topics().await? {
-            if topic.contains(&self.id)
-                && !self.partitions.contains_key(&*topic)
-                && let Some(description) = admin.describe_topic(&topic).await?
-                && description.partitions > 0
-            {
-                self.partitions.insert(topic.into(), description.partitions);
-            }
-        }
-        let all: Vec<TopicPartition> = self
-            .partitions
-            .iter()
-            .flat_map(|(topic, n)| (0..*n).map(|p| TopicPartition::new(Arc::clone(topic), p)))
-            .collect();
-        if all.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ends = admin.offsets(&all).await?;
-        Ok(all
-            .into_iter()
-            .zip(ends)
-            .map(|(at, (_, end))| (at, end))
-            .collect())
+        Topics(TopicEnds::new(log, id))
     }
 
     /// Number of records in the topics that `count` takes.
     pub(super) async fn count(&mut self, count: impl Fn(&str) -> bool) -> Result<i64> {
-        let ends = self.ends().await?;
+        let ends = self.0.ends().await?;
         Ok(ends
             .iter()
             .filter(|(at, _)| count(&at.topic))
@@ -75,10 +39,10 @@ impl<'a> Topics<'a> {
 
     /// All records by topic, those of a topic by partition and offset.
     pub(super) async fn read(&mut self) -> Result<BTreeMap<String, Vec<Received>>> {
-        let ends = self.ends().await?;
+        let ends = self.0.ends().await?;
         let mut topics: BTreeMap<String, Vec<(i32, i64, Received)>> = BTreeMap::new();
         let from: Vec<_> = ends.iter().map(|(at, _)| (at.clone(), 0)).collect();
-        read(self.log, from, &ends, |at, offset, record| {
+        read(self.0.log(), from, &ends, |at, offset, record| {
             let topic = topics.entry(at.topic.to_string()).or_default();
             topic.push((at.partition, offset, record));
         })
@@ -95,7 +59,7 @@ impl<'a> Topics<'a> {
 
     /// Where `topic`, which has one partition, ends; 0 when it does not exist.
     pub(super) async fn end_of(&self, topic: &str) -> Result<i64> {
-        let admin = self.log.admin();
+        let admin = self.0.log().admin();
         if admin.describe_topic(topic).await?.is_none() {
             return Ok(0);
         }
@@ -113,11 +77,11 @@ impl<'a> Topics<'a> {
         let end = self.end_of(topic).await?;
         let mut last = BTreeMap::new();
         read(
-            self.log,
+            self.0.log(),
             vec![(at.clone(), from)],
             &[(at, end)],
             |_, _, record| {
-                if let Some(key) = record.key.filter(|key| key.contains(&self.id)) {
+                if let Some(key) = record.key.filter(|key| key.contains(self.0.part())) {
                     last.insert(key, record.value);
                 }
             },
@@ -127,7 +91,7 @@ impl<'a> Topics<'a> {
     }
 
     pub(super) async fn produce(&self, record: &KafkaRecord) -> Result<()> {
-        let mut producer = self.log.producer(ProducerOptions::default()).await?;
+        let mut producer = self.0.log().producer(ProducerOptions::default()).await?;
         let mut batch = RecordBatch::new();
         let topic = batch.topic(&record.topic);
         batch
@@ -159,44 +123,18 @@ async fn read(
     ends: &[(TopicPartition, i64)],
     mut take: impl FnMut(&TopicPartition, i64, Received),
 ) -> Result<()> {
-    let open = |positions: &[(TopicPartition, i64)]| {
-        ends.iter().any(|(at, end)| {
-            positions
-                .iter()
-                .any(|(p, position)| p == at && position < end)
-        })
-    };
-    if !open(&from) {
-        return Ok(());
-    }
-    let mut reader = log
-        .reader(ReaderOptions {
-            client_id: "conformance".to_owned(),
-            from,
-            settings: Vec::new(),
-        })
-        .await?;
-    let deadline = Instant::now() + PATIENCE;
-    while open(&reader.positions()) {
-        if Instant::now() >= deadline {
-            bail!(
-                "topics cannot be read: {:?} of {ends:?}",
-                reader.positions()
-            );
-        }
-        let batch = reader.next(Duration::from_millis(200)).await?;
-        for record in &batch.records {
-            let at = batch.topic_partition(record);
-            let received = Received {
-                partition: at.partition,
-                key: batch.key(record).map(text),
-                value: batch.value(record).map(text),
-                headers: headers(&batch, record),
-            };
-            take(at, record.offset, received);
-        }
-    }
-    Ok(())
+    read_to(log, from, ends, PATIENCE, |batch, record| {
+        let at = batch.topic_partition(record);
+        let received = Received {
+            partition: at.partition,
+            key: batch.key(record).map(text),
+            value: batch.value(record).map(text),
+            headers: headers(batch, record),
+        };
+        take(at, record.offset, received);
+        Ok(())
+    })
+    .await
 }
 
 fn headers(

@@ -5,6 +5,7 @@
 
 mod case;
 mod compare;
+pub mod e2e;
 mod registry;
 mod run;
 mod schema;

@@ -33,11 +33,7 @@ pub async fn answer(case: &Json) -> Result<Json> {
     registries.add_local(&[URL.to_owned()], Arc::clone(&local));
     let mut config = case.config.clone();
     config.insert("schema.registry.url", URL);
-    let plugin: Box<dyn ConverterPlugin> = match case.format {
-        Format::Avro => Box::new(AvroConverterPlugin::new(registries)),
-        Format::Json => Box::new(JsonSchemaConverterPlugin::new(registries)),
-        Format::Protobuf => Box::new(ProtobufConverterPlugin::new(registries)),
-    };
+    let plugin = plugin(case.format, registries);
     let mut answer = Object::from_iter([(Arc::from("id"), Json::from(case.id))]);
     let mut converter = match plugin.create(&config, case.is_key) {
         Ok(converter) => converter,
@@ -76,6 +72,14 @@ pub async fn answer(case: &Json) -> Result<Json> {
         registry::registered(&*local as &dyn SchemaRegistry).await?,
     );
     Ok(answer.into())
+}
+
+pub(super) fn plugin(format: Format, registries: Registries) -> Box<dyn ConverterPlugin> {
+    match format {
+        Format::Avro => Box::new(AvroConverterPlugin::new(registries)),
+        Format::Json => Box::new(JsonSchemaConverterPlugin::new(registries)),
+        Format::Protobuf => Box::new(ProtobufConverterPlugin::new(registries)),
+    }
 }
 
 async fn one_write(converter: &mut dyn Converter, case: &Case<'_>, write: &Json) -> Result<Json> {
@@ -171,7 +175,8 @@ async fn encode(
     bail!("the converter goes on asking for schemas");
 }
 
-async fn decode(
+/// `schema` and `value`, or `error`.
+pub(super) async fn decode(
     converter: &mut dyn Converter,
     topic: &str,
     headers: &Headers,

@@ -1,6 +1,7 @@
-//! The schema registry on a real Kafka: several nodes and a killed leader, a broker that is away, topics in which there is more than schemas, and connectors whose
-//! records have their schemas in it.
+//! The schema registry on a real Kafka: several nodes and a killed leader, a broker that is away, topics in which there is more than schemas, connectors whose
+//! records have their schemas in it, and the commands.
 
+mod commands;
 mod connectors;
 mod election;
 mod outage;
