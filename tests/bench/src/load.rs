@@ -6,6 +6,9 @@ use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+/// A server that does not answer for so long ends the load.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
 /// What a load came to.
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
@@ -89,7 +92,9 @@ async fn one(
             return Ok(latencies);
         };
         stream.write_all(&bytes).await?;
-        answer(&mut stream, &mut buffer).await?;
+        tokio::time::timeout(ANSWER_WITHIN, answer(&mut stream, &mut buffer))
+            .await
+            .context("a request was not answered")??;
         latencies.push(u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX));
         number += 1;
     }
