@@ -37,6 +37,27 @@ pub struct AvroConverterConfig {
     /// Whether docs travel between a field's schema and the Avro field instead of in parameters, and docs and defaults of types are dropped.
     #[config(name = "discard.type.doc.default", default = false, importance = "low")]
     pub discard_type_doc_default: bool,
+    /// Whether values are converted by the classes of logical types in Avro's library. There are none here: leave it at false.
+    #[config(
+        name = "avro.use.logical.type.converters",
+        default = false,
+        importance = "low"
+    )]
+    pub avro_use_logical_type_converters: bool,
+    /// For schemas that are read off Java classes. A converter's schemas come from Connect, so this changes nothing, here as in the original.
+    #[config(
+        name = "avro.reflection.allow.null",
+        default = false,
+        importance = "low"
+    )]
+    pub avro_reflection_allow_null: bool,
+    /// For schemas that are taken from objects of Avro's library. A converter's schemas come from Connect, so this changes nothing, here as in the original.
+    #[config(
+        name = "avro.remove.java.properties",
+        default = false,
+        importance = "low"
+    )]
+    pub avro_remove_java_properties: bool,
     /// Whether bytes behind a value are refused.
     #[config(
         name = "avro.fail.on.trailing.data",

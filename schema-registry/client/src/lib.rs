@@ -15,7 +15,7 @@ mod generations;
 mod http;
 #[cfg(feature = "memory")]
 pub mod memory;
-mod percent;
+pub mod percent;
 mod registries;
 mod registry;
 mod rest;

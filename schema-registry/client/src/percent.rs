@@ -1,7 +1,7 @@
 //! Percent encoding of what stands in paths and queries.
 
 /// Appends `text` with everything escaped that is not a letter, a digit or one of `-._~`: right for a path segment, a query value and a form field.
-pub(crate) fn escape(text: &str, out: &mut String) {
+pub fn escape(text: &str, out: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -15,14 +15,14 @@ pub(crate) fn escape(text: &str, out: &mut String) {
 }
 
 /// `text` escaped.
-pub(crate) fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     escape(text, &mut out);
     out
 }
 
 /// `text` with its escapes resolved; what is no escape stays. `None` when the result is not UTF-8.
-pub(crate) fn unescaped(text: &str) -> Option<String> {
+pub fn unescaped(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;

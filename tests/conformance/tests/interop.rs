@@ -16,7 +16,7 @@ use millrace_avro_converter::AvroConverterPlugin;
 use millrace_json_schema_converter::JsonSchemaConverterPlugin;
 use millrace_log::memory::MemoryLog;
 use millrace_protobuf_converter::ProtobufConverterPlugin;
-use millrace_testkit::{RestClient, free_port};
+use millrace_testkit::{RestClient, cache, free_port};
 use registry_client::Registries;
 use schema_registry::{RegistryOptions, RegistryServer};
 use serde_json::{Value as Json, json};
@@ -45,11 +45,7 @@ impl Drop for Python {
 }
 
 fn serializers() -> Result<PathBuf> {
-    let cache = match std::env::var_os("XDG_CACHE_HOME").filter(|c| !c.is_empty()) {
-        Some(cache) => PathBuf::from(cache),
-        None => PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".cache"),
-    };
-    let python = cache.join("millrace/python-serializers/bin/python");
+    let python = cache()?.join("python-serializers/bin/python");
     ensure!(
         python.exists(),
         "{} is missing: run tests/servers/install",

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use millrace_testkit::{cache, java};
 use registry_avro::generate::{Generator, Pair};
 use registry_avro::{AvroSchema, Direction, Strictness};
 
@@ -18,21 +18,13 @@ const DAMAGED: usize = 4_000;
 
 /// What Java answers to these questions, a line each.
 fn ask_java(questions: &[String]) -> Result<Vec<String>> {
-    let cache = match std::env::var_os("XDG_CACHE_HOME").filter(|c| !c.is_empty()) {
-        Some(cache) => PathBuf::from(cache),
-        None => PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".cache"),
-    };
-    let jars = cache.join("millrace/avro-1.12.1/jars");
+    let jars = cache()?.join("avro-1.12.1/jars");
     ensure!(
         jars.is_dir(),
         "{} is missing: run tests/servers/install",
         jars.display()
     );
-    let java = match std::env::var_os("JAVA_HOME").filter(|home| !home.is_empty()) {
-        Some(home) => PathBuf::from(home).join("bin/java"),
-        None => PathBuf::from("java"),
-    };
-    let mut child = Command::new(java)
+    let mut child = Command::new(java())
         .args([
             "-Xmx512m",
             "-XX:+UseSerialGC",

@@ -169,7 +169,10 @@ impl Kafka {
 }
 
 /// The folder in which `tests/servers/install` keeps what it fetches.
-pub(crate) fn cache() -> Result<PathBuf> {
+///
+/// # Errors
+/// When neither `XDG_CACHE_HOME` nor `HOME` is set.
+pub fn cache() -> Result<PathBuf> {
     let cache = match (env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
         (Some(cache), _) if !cache.is_empty() => PathBuf::from(cache),
         (_, Some(home)) => Path::new(&home).join(".cache"),
@@ -189,7 +192,8 @@ fn release() -> Result<PathBuf> {
     Ok(release)
 }
 
-fn java() -> PathBuf {
+/// The Java that tests run: `JAVA_HOME`'s, else the one on `PATH`.
+pub fn java() -> PathBuf {
     match env::var_os("JAVA_HOME") {
         Some(home) if !home.is_empty() => Path::new(&home).join("bin/java"),
         _ => PathBuf::from("java"),

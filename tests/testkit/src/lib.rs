@@ -22,7 +22,7 @@ mod worker;
 
 pub use apicurio::{APICURIO_API, Apicurio};
 pub use guarded::Signal;
-pub use kafka::{Jvm, Kafka, KafkaOptions};
+pub use kafka::{Jvm, Kafka, KafkaOptions, cache, java};
 pub use naming::{free_port, unique};
 pub use postgres::{Database, Postgres, PostgresOptions};
 pub use rest::{Reply, RestClient};

@@ -5,8 +5,9 @@ use std::io::Write;
 use anyhow::{Context, Result};
 use clap::Args;
 use java_idioms::Json;
+use registry_client::percent::escaped;
 
-use super::remote::{Remote, encode};
+use super::remote::Remote;
 
 /// What is deleted.
 #[derive(Debug, Args)]
@@ -21,7 +22,7 @@ pub(crate) struct DeleteArgs {
 }
 
 pub(super) async fn run(remote: &Remote, args: &DeleteArgs) -> Result<()> {
-    let subject = encode(&args.subject);
+    let subject = escaped(&args.subject);
     let (path, what) = match args.version.as_deref() {
         // By number from here on: after the plain delete, another version is the latest.
         Some("latest" | "-1") => {
@@ -35,7 +36,7 @@ pub(super) async fn run(remote: &Remote, args: &DeleteArgs) -> Result<()> {
             )
         }
         Some(version) => (
-            format!("/subjects/{subject}/versions/{}", encode(version)),
+            format!("/subjects/{subject}/versions/{}", escaped(version)),
             format!("version {version} of subject '{}'", args.subject),
         ),
         None => (

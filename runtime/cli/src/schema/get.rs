@@ -5,8 +5,9 @@ use std::io::Write;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use java_idioms::Json;
+use registry_client::percent::escaped;
 
-use super::remote::{Remote, encode, references};
+use super::remote::{Remote, references};
 
 /// Which schema.
 #[derive(Debug, Args)]
@@ -33,7 +34,7 @@ pub(super) async fn run(remote: &Remote, args: &GetArgs) -> Result<()> {
         (Some(id), subject) => {
             let subject = subject
                 .as_deref()
-                .map(|s| format!("?subject={}", encode(s)))
+                .map(|s| format!("?subject={}", escaped(s)))
                 .unwrap_or_default();
             (
                 format!("/schemas/ids/{id}{subject}"),
@@ -43,8 +44,8 @@ pub(super) async fn run(remote: &Remote, args: &GetArgs) -> Result<()> {
         (None, Some(subject)) => (
             format!(
                 "/subjects/{}/versions/{}?deleted={}",
-                encode(subject),
-                encode(&args.version),
+                escaped(subject),
+                escaped(&args.version),
                 args.deleted
             ),
             format!("version {} of subject '{subject}'", args.version),

@@ -5,8 +5,9 @@ use std::io::Write;
 use anyhow::{Context, Result};
 use clap::Args;
 use java_idioms::Json;
+use registry_client::percent::escaped;
 
-use super::remote::{Refused, Remote, encode, request};
+use super::remote::{Refused, Remote, request};
 use super::source::{SourceArgs, plain};
 
 /// What is registered.
@@ -36,7 +37,7 @@ pub(super) async fn run(remote: &Remote, args: &RegisterArgs) -> Result<()> {
     if let Some(version) = args.version {
         body.insert("version".into(), version.into());
     }
-    let subject = encode(&args.subject);
+    let subject = escaped(&args.subject);
     let path = format!("/subjects/{subject}/versions?normalize={}", args.normalize);
     let answer = remote
         .call(

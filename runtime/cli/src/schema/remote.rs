@@ -11,6 +11,7 @@ use java_idioms::json::ReadOptions;
 use java_idioms::{Json, Object};
 use millrace_api::config::Props;
 use millrace_worker::properties;
+use registry_client::percent::escaped;
 use registry_client::{Registries, SchemaRegistry};
 use registry_formats::{Policy, Reference, ResolvedReference, SchemaType};
 
@@ -242,7 +243,7 @@ impl Remote {
         loop {
             let path = format!(
                 "/schemas?subjectPrefix={}&deleted={deleted}&latestOnly={latest_only}&offset={offset}&limit={PAGE}",
-                encode(prefix)
+                escaped(prefix)
             );
             let answer = self.call("GET", &path, None, "the list of schemas").await?;
             let page = answer
@@ -276,7 +277,7 @@ impl Remote {
 
     /// Versions of a subject in ascending order.
     pub(crate) async fn versions(&self, subject: &str, deleted: bool) -> Result<Vec<i64>> {
-        let path = format!("/subjects/{}/versions?deleted={deleted}", encode(subject));
+        let path = format!("/subjects/{}/versions?deleted={deleted}", escaped(subject));
         let answer = self.try_call("GET", &path, None).await?;
         let answer = answer.unwrap_or_else(|| Json::Array(Vec::new()));
         Ok(answer
@@ -296,8 +297,8 @@ impl Remote {
     ) -> Result<Stored> {
         let path = format!(
             "/subjects/{}/versions/{}?deleted={deleted}",
-            encode(subject),
-            encode(version)
+            escaped(subject),
+            escaped(version)
         );
         let what = format!("version {version} of subject '{subject}'");
         stored(&self.call("GET", &path, None, &what).await?)
@@ -341,7 +342,7 @@ impl Remote {
 
     /// What counts for a subject when compatibility is looked at.
     pub(crate) async fn compatibility(&self, subject: &str) -> Result<Compatibility> {
-        let path = format!("/config/{}?defaultToGlobal=true", encode(subject));
+        let path = format!("/config/{}?defaultToGlobal=true", escaped(subject));
         let answer = self.call("GET", &path, None, "the configuration").await?;
         let text = |name: &str| answer.get(name).and_then(Json::as_str);
         Ok(Compatibility {
@@ -368,19 +369,6 @@ pub(crate) fn strings(answer: &Json) -> Vec<String> {
         .iter()
         .filter_map(|v| v.as_str().map(str::to_owned))
         .collect()
-}
-
-/// A path segment or a query value.
-pub(crate) fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 /// A version as the registry, or an exported line, describes it.
@@ -470,11 +458,6 @@ pub(crate) fn reference_list(references: &[Reference]) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn subjects_travel_as_one_segment() {
-        assert_eq!(encode(":.ctx:a/b c"), "%3A.ctx%3Aa%2Fb%20c");
-    }
 
     #[test]
     fn what_is_missing_is_not_a_path_that_is_missing() {

@@ -10,10 +10,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use java_idioms::{Json, Object};
+use registry_client::percent::escaped;
 
-use super::remote::{
-    ALL_CONTEXTS, Refused, Remote, Stored, encode, read, reference_list, request, stored,
-};
+use super::remote::{ALL_CONTEXTS, Refused, Remote, Stored, read, reference_list, request, stored};
 
 /// What is exported.
 #[derive(Debug, Args)]
@@ -100,7 +99,7 @@ pub(super) async fn export(remote: &Remote, args: &ExportArgs) -> Result<()> {
 /// `/config`, `/mode/{scope}`; no scope is the default context.
 fn scope_path(kind: &str, scope: Option<&str>) -> String {
     match scope {
-        Some(scope) => format!("/{kind}/{}", encode(scope)),
+        Some(scope) => format!("/{kind}/{}", escaped(scope)),
         None => format!("/{kind}"),
     }
 }
@@ -358,7 +357,7 @@ async fn put_schemas(remote: &Remote, schemas: &[Stored]) -> Result<()> {
                 body.insert(name.into(), value.clone());
             }
         }
-        let path = format!("/subjects/{}/versions", encode(&schema.subject));
+        let path = format!("/subjects/{}/versions", escaped(&schema.subject));
         let what = format!(
             "version {} of subject '{}' (id {})",
             schema.version, schema.subject, schema.id
@@ -380,7 +379,7 @@ async fn put_schemas(remote: &Remote, schemas: &[Stored]) -> Result<()> {
     for schema in schemas.iter().rev().filter(|s| s.deleted) {
         let path = format!(
             "/subjects/{}/versions/{}",
-            encode(&schema.subject),
+            escaped(&schema.subject),
             schema.version
         );
         remote.try_call("DELETE", &path, None).await?;

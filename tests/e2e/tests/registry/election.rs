@@ -21,11 +21,16 @@ struct Told {
     schema: String,
 }
 
-async fn three_nodes(bootstrap: &str, id: &str) -> Result<Vec<Worker>> {
+async fn three_nodes(bootstrap: &str, id: &str, settings: &[(&str, &str)]) -> Result<Vec<Worker>> {
     let mut nodes = Vec::new();
     for _ in 0..3 {
         let listeners = format!("http://127.0.0.1:{}", free_port());
-        nodes.push(Worker::start(node(bootstrap, id).set("listeners", &listeners)).await?);
+        let options = settings
+            .iter()
+            .fold(node(bootstrap, id), |options, (key, value)| {
+                options.set(key, value)
+            });
+        nodes.push(Worker::start(options.set("listeners", &listeners)).await?);
     }
     Ok(nodes)
 }
@@ -69,7 +74,7 @@ async fn register_anywhere(
 async fn no_schema_is_lost_when_the_leader_is_killed() -> Result<()> {
     let kafka = Kafka::shared().await?;
     let id = unique("election");
-    let mut nodes = three_nodes(&kafka.bootstrap(), &id).await?;
+    let mut nodes = three_nodes(&kafka.bootstrap(), &id, &[]).await?;
     for worker in &nodes {
         wait_writable(worker, "ready").await?;
     }
@@ -191,7 +196,7 @@ async fn no_schema_is_lost_when_the_leader_is_killed() -> Result<()> {
 async fn a_follower_hands_on_the_leaders_errors_byte_for_byte() -> Result<()> {
     let kafka = Kafka::shared().await?;
     let id = unique("forward");
-    let nodes = three_nodes(&kafka.bootstrap(), &id).await?;
+    let nodes = three_nodes(&kafka.bootstrap(), &id, &[]).await?;
     for worker in &nodes {
         wait_writable(worker, "ready").await?;
     }
@@ -218,7 +223,9 @@ async fn a_follower_hands_on_the_leaders_errors_byte_for_byte() -> Result<()> {
 async fn an_orderly_stop_of_the_leader_hands_over_at_once() -> Result<()> {
     let kafka = Kafka::shared().await?;
     let id = unique("handover");
-    let mut nodes = three_nodes(&kafka.bootstrap(), &id).await?;
+    // Longer than any machine takes to hand over: a node that was only missed would take all of it.
+    let long = [("kafkagroup.session.timeout.ms", "40000")];
+    let mut nodes = three_nodes(&kafka.bootstrap(), &id, &long).await?;
     for worker in &nodes {
         wait_writable(worker, "ready").await?;
     }
@@ -235,7 +242,7 @@ async fn an_orderly_stop_of_the_leader_hands_over_at_once() -> Result<()> {
     .await?;
     let took = begun.elapsed();
     ensure!(
-        took < Duration::from_millis(1900),
+        took < Duration::from_secs(20),
         "the hand-over took {took:?}"
     );
     Ok(())
