@@ -52,19 +52,49 @@ pub(crate) async fn assigned(member: &mut dyn Membership) -> Result<(i32, String
     }
 }
 
-/// Both are in one generation of two.
+/// Both are in one generation of two. Whichever leads must answer, so neither is waited for alone: the other would wait for its share, and the group for both.
 async fn together(one: &mut dyn Membership, two: &mut dyn Membership) -> Result<i32> {
-    let deadline = Instant::now() + PATIENCE;
-    let (mut first, mut second) = tokio::try_join!(assigned(one), assigned(two))?;
-    while first.0 != second.0 || first.2 != 2 {
-        ensure!(Instant::now() < deadline, "{first:?} and {second:?}");
-        if first.0 <= second.0 {
-            first = assigned(one).await?;
-        } else {
-            second = assigned(two).await?;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    // Generation, and number of members as its leader saw it.
+    let mut held: [Option<(i32, u8)>; 2] = [None; 2];
+    loop {
+        let (which, event) = tokio::select! {
+            event = one.next() => (0, event?),
+            event = two.next() => (1, event?),
+            () = tokio::time::sleep_until(deadline) => bail!("they do not come together: {held:?}"),
+        };
+        match event {
+            MembershipEvent::Lead {
+                generation,
+                members,
+                ..
+            } => {
+                let count = Bytes::from(vec![u8::try_from(members.len())?]);
+                let shares = members.into_iter().map(|m| (m.id, count.clone()));
+                let shares = shares.collect();
+                if which == 0 {
+                    one.assign(generation, shares).await?;
+                } else {
+                    two.assign(generation, shares).await?;
+                }
+            }
+            MembershipEvent::Assigned {
+                generation,
+                assignment,
+                ..
+            } => {
+                ensure!(assignment.len() == 1, "{assignment:?}");
+                held[which] = Some((generation, assignment[0]));
+            }
+            MembershipEvent::Rebalancing | MembershipEvent::Lost { .. } => held[which] = None,
+        }
+        if let [Some(first), Some(second)] = held
+            && first == second
+            && first.1 == 2
+        {
+            return Ok(first.0);
         }
     }
-    Ok(first.0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
