@@ -10,6 +10,7 @@ use millrace_worker::herder::HerderError;
 use serde::Serialize;
 
 use crate::request_target::Refused;
+use crate::wire_json;
 
 /// What a request is answered with when it is carried out.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl Answer {
 
     /// JSON.
     pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Result<Self, ApiError> {
-        let bytes = serde_json::to_vec(value).map_err(|e| {
+        let bytes = wire_json::to_vec(value).map_err(|e| {
             ApiError::internal(format!("The answer cannot be written as JSON: {e}"))
         })?;
         Ok(Self {
@@ -131,7 +132,7 @@ impl ApiError {
             self.status,
             Some((
                 "application/json",
-                serde_json::to_vec(&wire).unwrap_or_default(),
+                wire_json::to_vec(&wire).unwrap_or_default(),
             )),
         );
         if !self.typed {

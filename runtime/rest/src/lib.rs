@@ -32,6 +32,7 @@ mod request_target;
 mod resource;
 mod response_headers;
 mod server;
+mod wire_json;
 mod worker_info;
 
 pub use cross_origin::CrossOrigin;
