@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use millrace_log::LogError;
+use millrace_tls::{Concern, StoreError};
 
 use crate::jaas::Jaas;
 use crate::properties::Settings;
@@ -232,68 +233,8 @@ impl Tls {
         if let Some(suites) = settings.get("ssl.cipher.suites").filter(|v| !v.is_empty()) {
             return Err(settings.refuse("ssl.cipher.suites", suites, "the cipher suites cannot be chosen; remove it (TLS 1.2 and 1.3 with strong suites are used)"));
         }
-        let authorities = match settings.get("ssl.truststore.certificates") {
-            Some(pem) => Some(checked(
-                settings,
-                "ssl.truststore.certificates",
-                pem.to_owned(),
-                "CERTIFICATE",
-            )?),
-            None => match store(
-                settings,
-                "truststore",
-                "openssl pkcs12 -in FILE.p12 -nokeys -out ca.pem",
-            )? {
-                Some(pem) => Some(checked(
-                    settings,
-                    "ssl.truststore.location",
-                    pem,
-                    "CERTIFICATE",
-                )?),
-                None => None,
-            },
-        };
-        let identity =
-            match (
-                settings.get("ssl.keystore.certificate.chain"),
-                settings.get("ssl.keystore.key"),
-            ) {
-                (Some(chain), Some(key)) => {
-                    Some((chain.to_owned(), key.to_owned(), "ssl.keystore.key"))
-                }
-                (Some(_), None) => return Err(settings.refuse(
-                    "ssl.keystore.key",
-                    "",
-                    "it is missing, but 'ssl.keystore.certificate.chain' is set; set both or none",
-                )),
-                (None, Some(_)) => {
-                    return Err(settings.refuse(
-                        "ssl.keystore.certificate.chain",
-                        "",
-                        "it is missing, but 'ssl.keystore.key' is set; set both or none",
-                    ));
-                }
-                (None, None) => store(
-                    settings,
-                    "keystore",
-                    "openssl pkcs12 -in FILE.p12 -nodes -out client.pem",
-                )?
-                .map(|pem| (pem.clone(), pem, "ssl.keystore.location")),
-            };
-        let identity = match identity {
-            Some((chain, key, named_by)) => {
-                if key.contains("BEGIN ENCRYPTED PRIVATE KEY") {
-                    return Err(settings.refuse_hidden(
-                        named_by,
-                        "the private key is encrypted, which is not supported; decrypt it with: openssl pkcs8 -in KEY.pem -out PLAIN.pem, and keep that file readable for this user only",
-                    ));
-                }
-                let chain = checked(settings, named_by, chain, "CERTIFICATE")?;
-                let key = checked(settings, named_by, key, "PRIVATE KEY")?;
-                Some((chain, Secret::new(key)))
-            }
-            None => None,
-        };
+        let authorities = authorities(settings)?;
+        let identity = identity(settings)?;
         let verify_host = match settings.get("ssl.endpoint.identification.algorithm") {
             None => true,
             Some("") => false,
@@ -314,55 +255,116 @@ impl Tls {
     }
 }
 
-/// The PEM text behind `ssl.KIND.location`, or `None` when it is not set.
-fn store(settings: &Settings<'_>, kind: &str, openssl: &str) -> Result<Option<String>, LogError> {
-    let location = format!("ssl.{kind}.location");
-    let Some(path) = settings.get(&location).filter(|p| !p.is_empty()) else {
-        return Ok(None);
+/// Whom to trust, as PEM text.
+fn authorities(settings: &Settings<'_>) -> Result<Option<String>, LogError> {
+    let key = "ssl.truststore.certificates";
+    let found = match settings.get(key) {
+        Some(pem) => millrace_tls::authorities(pem.as_bytes(), Some("PEM"), None)
+            .map_err(|error| settings.refuse_hidden(key, &error.message))?,
+        None => {
+            let Some(store) = StoreFile::read(settings, "truststore")? else {
+                return Ok(None);
+            };
+            millrace_tls::authorities(&store.bytes, store.format, store.password)
+                .map_err(|error| store.refuse(settings, &error))?
+        }
     };
-    let format = settings.get(&format!("ssl.{kind}.type"));
-    let refuse_format = |name: &str| {
-        settings.refuse(
-            &location,
-            path,
-            &format!(
-                "{name} stores cannot be read; convert it to PEM with: keytool -importkeystore -srckeystore {path} -destkeystore FILE.p12 -deststoretype PKCS12 && {openssl}, \
-                 then set ssl.{kind}.type=PEM and ssl.{kind}.location to the new file"
-            ),
-        )
-    };
-    if let Some(name) = format.filter(|f| !f.eq_ignore_ascii_case("PEM")) {
-        return Err(refuse_format(name));
-    }
-    let bytes = std::fs::read(Path::new(path))
-        .map_err(|e| settings.refuse(&location, path, &format!("the file cannot be read: {e}")))?;
-    match String::from_utf8(bytes) {
-        Ok(text) if text.contains("-----BEGIN ") => Ok(Some(text)),
-        _ if format.is_none() => Err(refuse_format("JKS and PKCS12")),
-        _ => Err(settings.refuse(
-            &location,
-            path,
-            "the file holds no PEM text ('-----BEGIN …')",
-        )),
-    }
+    Ok(Some(millrace_tls::certificates_to_pem(&found)))
 }
 
-/// PEM text that holds at least one section whose label ends in `label`.
-fn checked(
-    settings: &Settings<'_>,
-    key: &str,
-    pem: String,
-    label: &str,
-) -> Result<String, LogError> {
-    let found = pem.lines().any(|line| {
-        line.trim()
-            .strip_prefix("-----BEGIN ")
-            .and_then(|l| l.strip_suffix("-----"))
-            .is_some_and(|l| l.ends_with(label))
-    });
-    if found {
-        Ok(pem)
-    } else {
-        Err(settings.refuse_hidden(key, &format!("there is no '-----BEGIN {label}-----' in it")))
+/// Who we are, as two PEM texts.
+fn identity(settings: &Settings<'_>) -> Result<Option<(String, Secret)>, LogError> {
+    const CHAIN: &str = "ssl.keystore.certificate.chain";
+    const KEY: &str = "ssl.keystore.key";
+    let key_password = settings.get("ssl.key.password");
+    let found = match (settings.get(CHAIN), settings.get(KEY)) {
+        (Some(chain), Some(key)) => {
+            // By itself first, so that an error names the setting at fault.
+            millrace_tls::authorities(chain.as_bytes(), Some("PEM"), None)
+                .map_err(|error| settings.refuse_hidden(CHAIN, &error.message))?;
+            millrace_tls::pem_identity(chain, key, key_password).map_err(|error| {
+                let at_fault = match error.concern {
+                    Concern::KeyPassword => "ssl.key.password",
+                    _ => KEY,
+                };
+                settings.refuse_hidden(at_fault, &error.message)
+            })?
+        }
+        (Some(_), None) => {
+            return Err(settings.refuse(
+                KEY,
+                "",
+                "it is missing, but 'ssl.keystore.certificate.chain' is set; set both or none",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(settings.refuse(
+                CHAIN,
+                "",
+                "it is missing, but 'ssl.keystore.key' is set; set both or none",
+            ));
+        }
+        (None, None) => {
+            let Some(store) = StoreFile::read(settings, "keystore")? else {
+                return Ok(None);
+            };
+            millrace_tls::identity(&store.bytes, store.format, store.password, key_password)
+                .map_err(|error| store.refuse(settings, &error))?
+        }
+    };
+    Ok(Some((
+        millrace_tls::certificates_to_pem(&found.chain),
+        Secret::new(millrace_tls::key_to_pem(&found.key).as_str()),
+    )))
+}
+
+/// The file behind `ssl.KIND.location`, and what opens it.
+struct StoreFile<'a> {
+    kind: &'static str,
+    path: &'a str,
+    bytes: Vec<u8>,
+    format: Option<&'a str>,
+    password: Option<&'a str>,
+}
+
+impl<'a> StoreFile<'a> {
+    /// `None` where the setting is absent or empty.
+    fn read(settings: &Settings<'a>, kind: &'static str) -> Result<Option<Self>, LogError> {
+        let location = format!("ssl.{kind}.location");
+        let Some(path) = settings.get(&location).filter(|p| !p.is_empty()) else {
+            return Ok(None);
+        };
+        let bytes = std::fs::read(Path::new(path)).map_err(|e| {
+            settings.refuse(&location, path, &format!("the file cannot be read: {e}"))
+        })?;
+        Ok(Some(Self {
+            kind,
+            path,
+            bytes,
+            format: settings.get(&format!("ssl.{kind}.type")),
+            password: settings
+                .get(&format!("ssl.{kind}.password"))
+                .filter(|password| !password.is_empty()),
+        }))
+    }
+
+    fn refuse(&self, settings: &Settings<'_>, error: &StoreError) -> LogError {
+        let key = |name: &str| format!("ssl.{}.{name}", self.kind);
+        match error.concern {
+            Concern::Store => settings.refuse(&key("location"), self.path, &error.message),
+            Concern::Format => settings.refuse(
+                &key("type"),
+                self.format.unwrap_or_default(),
+                &error.message,
+            ),
+            Concern::Password => settings.refuse_hidden(
+                &key("password"),
+                &format!("{} ('{}')", error.message, self.path),
+            ),
+            Concern::KeyPassword => settings.refuse_hidden(
+                "ssl.key.password",
+                &format!("{} ('{}')", error.message, self.path),
+            ),
+        }
     }
 }

@@ -178,7 +178,23 @@ fn refusals_name_key_value_and_remedy_but_no_secret() {
         ],
     );
     assert!(
-        text.contains("keytool -importkeystore") && text.contains("openssl pkcs12"),
+        text.contains("'/no/ts.jks' for Kafka client setting 'ssl.truststore.location'"),
+        "{text}"
+    );
+    let this_file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/properties/tests.rs");
+    let text = refused(
+        Producer,
+        &[
+            ("security.protocol", "SSL"),
+            ("ssl.keystore.location", this_file),
+            ("ssl.keystore.type", "BCFKS"),
+            ("ssl.keystore.password", "hunter2"),
+        ],
+    );
+    assert!(
+        text.contains("'ssl.keystore.type'")
+            && text.contains("allowed are PEM, JKS and PKCS12")
+            && !text.contains("hunter2"),
         "{text}"
     );
     assert!(refused(Producer, &[("security.protocol", "SASL_SSL")]).contains("Kerberos"));
@@ -196,7 +212,7 @@ fn sasl_and_pem_reach_librdkafka() {
             ("ssl.truststore.type", "PEM"),
             (
                 "ssl.truststore.certificates",
-                "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----",
+                "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----",
             ),
             ("ssl.endpoint.identification.algorithm", ""),
         ],

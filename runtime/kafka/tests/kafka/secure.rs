@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::alter_user_scram_credentials_request::ScramCredentialUpsertion;
 use kafka_protocol::messages::{
@@ -64,6 +65,93 @@ fn certificates() -> Result<Certificates> {
     })
 }
 
+/// What a user of Java has.
+struct JavaStores {
+    trust: String,
+    jks: String,
+    pkcs12: String,
+    /// The client's, as PEM text.
+    certificate: String,
+}
+
+fn java_stores(dir: &Path, authority: &str) -> Result<JavaStores> {
+    let path = |name: &str| dir.join(name).display().to_string();
+    let (trust, jks, pkcs12) = (path("trust.jks"), path("client.jks"), path("client.p12"));
+    keytool(&[
+        "-importcert",
+        "-noprompt",
+        "-alias",
+        "ca",
+        "-file",
+        authority,
+        "-keystore",
+        &trust,
+        "-storetype",
+        "JKS",
+    ])?;
+    keytool(&[
+        "-genkeypair",
+        "-alias",
+        "client",
+        "-keyalg",
+        "RSA",
+        "-dname",
+        "CN=java",
+        "-keystore",
+        &jks,
+        "-storetype",
+        "JKS",
+        "-keypass",
+        "of-the-key",
+    ])?;
+    keytool(&[
+        "-importkeystore",
+        "-noprompt",
+        "-srckeystore",
+        &jks,
+        "-srcalias",
+        "client",
+        "-srcstorepass",
+        "changeit",
+        "-srckeypass",
+        "of-the-key",
+        "-destkeystore",
+        &pkcs12,
+        "-deststoretype",
+        "PKCS12",
+        "-destkeypass",
+        "changeit",
+    ])?;
+    let certificate = keytool(&["-exportcert", "-rfc", "-alias", "client", "-keystore", &jks])?;
+    Ok(JavaStores {
+        trust,
+        jks,
+        pkcs12,
+        certificate,
+    })
+}
+
+fn keytool(arguments: &[&str]) -> Result<String> {
+    // importkeystore calls the password of the store that it writes by another name.
+    let store_password = if arguments[0] == "-importkeystore" {
+        "-deststorepass"
+    } else {
+        "-storepass"
+    };
+    let output = Command::new("keytool")
+        .args(arguments)
+        .args([store_password, "changeit"])
+        .output()
+        .context("keytool, which is part of Java")?;
+    ensure!(
+        output.status.success(),
+        "keytool {arguments:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 fn jaas(module: &str, user: &str, password: &str) -> String {
     format!(
         "{module} required username=\"{user}\" password=\"{}\";",
@@ -91,9 +179,11 @@ async fn tls_and_every_sasl_mechanism_work_and_their_failures_are_told() -> Resu
         file("stranger.pem", &pem.stranger)?,
         file("client.pem", &pem.client)?,
     );
+    let java = java_stores(&dir, &ca)?;
     let (tls, sasl_tls, sasl) = (free_port(), free_port(), free_port());
     kafka.stop(Signal::Term).await?;
-    add_listeners(&dir, &server, &ca, tls, sasl_tls, sasl)?;
+    let trusted = file("trusted.pem", &(pem.authority.clone() + &java.certificate))?;
+    add_listeners(&dir, &server, &trusted, tls, sasl_tls, sasl)?;
     kafka.start_again().await?;
     let plain = kafka.bootstrap();
     tokio::task::spawn_blocking(move || create_scram_users(&plain)).await??;
@@ -117,6 +207,19 @@ async fn tls_and_every_sasl_mechanism_work_and_their_failures_are_told() -> Resu
     round_trip(&with_tls)
         .await
         .context("TLS with a client certificate")?;
+    for (key_store, key_password) in [(&java.jks, "of-the-key"), (&java.pkcs12, "changeit")] {
+        round_trip(&[
+            ("bootstrap.servers", &bootstrap),
+            ("security.protocol", "SSL"),
+            ("ssl.truststore.location", &java.trust),
+            ("ssl.truststore.password", "changeit"),
+            ("ssl.keystore.location", key_store),
+            ("ssl.keystore.password", "changeit"),
+            ("ssl.key.password", key_password),
+        ])
+        .await
+        .with_context(|| format!("TLS with Java's {key_store}"))?;
+    }
 
     let (plain_user, scram_user) = (
         jaas(PLAIN_MODULE, "alice", PASSWORD),
