@@ -1,10 +1,9 @@
 //! How to reach a broker: one value, rendered for librdkafka and for the raw client.
 
 use std::fmt;
-use std::path::Path;
 
 use millrace_log::LogError;
-use millrace_tls::{Concern, StoreError};
+use millrace_tls::{SettingError, StoreSettings, certificates_to_pem, key_to_pem};
 
 use crate::jaas::Jaas;
 use crate::properties::Settings;
@@ -233,8 +232,35 @@ impl Tls {
         if let Some(suites) = settings.get("ssl.cipher.suites").filter(|v| !v.is_empty()) {
             return Err(settings.refuse("ssl.cipher.suites", suites, "the cipher suites cannot be chosen; remove it (TLS 1.2 and 1.3 with strong suites are used)"));
         }
-        let authorities = authorities(settings)?;
-        let identity = identity(settings)?;
+        let setting = |name: &str| settings.get(&format!("ssl.{name}"));
+        let stores = StoreSettings {
+            truststore_location: setting("truststore.location"),
+            truststore_type: setting("truststore.type"),
+            truststore_password: setting("truststore.password"),
+            truststore_certificates: setting("truststore.certificates"),
+            keystore_location: setting("keystore.location"),
+            keystore_type: setting("keystore.type"),
+            keystore_password: setting("keystore.password"),
+            keystore_chain: setting("keystore.certificate.chain"),
+            keystore_key: setting("keystore.key"),
+            key_password: setting("key.password"),
+        };
+        let refuse = |error: SettingError| {
+            let key = format!("ssl.{}", error.key);
+            match &error.value {
+                Some(value) => settings.refuse(&key, value, &error.message),
+                None => settings.refuse_hidden(&key, &error.message),
+            }
+        };
+        // librdkafka takes PEM text only.
+        let authorities = stores.authorities().map_err(refuse)?;
+        let authorities = authorities.map(|found| certificates_to_pem(&found));
+        let identity = stores.identity().map_err(refuse)?.map(|found| {
+            (
+                certificates_to_pem(&found.chain),
+                Secret::new(key_to_pem(&found.key).as_str()),
+            )
+        });
         let verify_host = match settings.get("ssl.endpoint.identification.algorithm") {
             None => true,
             Some("") => false,
@@ -252,119 +278,5 @@ impl Tls {
             identity,
             verify_host,
         })
-    }
-}
-
-/// Whom to trust, as PEM text.
-fn authorities(settings: &Settings<'_>) -> Result<Option<String>, LogError> {
-    let key = "ssl.truststore.certificates";
-    let found = match settings.get(key) {
-        Some(pem) => millrace_tls::authorities(pem.as_bytes(), Some("PEM"), None)
-            .map_err(|error| settings.refuse_hidden(key, &error.message))?,
-        None => {
-            let Some(store) = StoreFile::read(settings, "truststore")? else {
-                return Ok(None);
-            };
-            millrace_tls::authorities(&store.bytes, store.format, store.password)
-                .map_err(|error| store.refuse(settings, &error))?
-        }
-    };
-    Ok(Some(millrace_tls::certificates_to_pem(&found)))
-}
-
-/// Who we are, as two PEM texts.
-fn identity(settings: &Settings<'_>) -> Result<Option<(String, Secret)>, LogError> {
-    const CHAIN: &str = "ssl.keystore.certificate.chain";
-    const KEY: &str = "ssl.keystore.key";
-    let key_password = settings.get("ssl.key.password");
-    let found = match (settings.get(CHAIN), settings.get(KEY)) {
-        (Some(chain), Some(key)) => {
-            // By itself first, so that an error names the setting at fault.
-            millrace_tls::authorities(chain.as_bytes(), Some("PEM"), None)
-                .map_err(|error| settings.refuse_hidden(CHAIN, &error.message))?;
-            millrace_tls::pem_identity(chain, key, key_password).map_err(|error| {
-                let at_fault = match error.concern {
-                    Concern::KeyPassword => "ssl.key.password",
-                    _ => KEY,
-                };
-                settings.refuse_hidden(at_fault, &error.message)
-            })?
-        }
-        (Some(_), None) => {
-            return Err(settings.refuse(
-                KEY,
-                "",
-                "it is missing, but 'ssl.keystore.certificate.chain' is set; set both or none",
-            ));
-        }
-        (None, Some(_)) => {
-            return Err(settings.refuse(
-                CHAIN,
-                "",
-                "it is missing, but 'ssl.keystore.key' is set; set both or none",
-            ));
-        }
-        (None, None) => {
-            let Some(store) = StoreFile::read(settings, "keystore")? else {
-                return Ok(None);
-            };
-            millrace_tls::identity(&store.bytes, store.format, store.password, key_password)
-                .map_err(|error| store.refuse(settings, &error))?
-        }
-    };
-    Ok(Some((
-        millrace_tls::certificates_to_pem(&found.chain),
-        Secret::new(millrace_tls::key_to_pem(&found.key).as_str()),
-    )))
-}
-
-/// The file behind `ssl.KIND.location`, and what opens it.
-struct StoreFile<'a> {
-    kind: &'static str,
-    path: &'a str,
-    bytes: Vec<u8>,
-    format: Option<&'a str>,
-    password: Option<&'a str>,
-}
-
-impl<'a> StoreFile<'a> {
-    /// `None` where the setting is absent or empty.
-    fn read(settings: &Settings<'a>, kind: &'static str) -> Result<Option<Self>, LogError> {
-        let location = format!("ssl.{kind}.location");
-        let Some(path) = settings.get(&location).filter(|p| !p.is_empty()) else {
-            return Ok(None);
-        };
-        let bytes = std::fs::read(Path::new(path)).map_err(|e| {
-            settings.refuse(&location, path, &format!("the file cannot be read: {e}"))
-        })?;
-        Ok(Some(Self {
-            kind,
-            path,
-            bytes,
-            format: settings.get(&format!("ssl.{kind}.type")),
-            password: settings
-                .get(&format!("ssl.{kind}.password"))
-                .filter(|password| !password.is_empty()),
-        }))
-    }
-
-    fn refuse(&self, settings: &Settings<'_>, error: &StoreError) -> LogError {
-        let key = |name: &str| format!("ssl.{}.{name}", self.kind);
-        match error.concern {
-            Concern::Store => settings.refuse(&key("location"), self.path, &error.message),
-            Concern::Format => settings.refuse(
-                &key("type"),
-                self.format.unwrap_or_default(),
-                &error.message,
-            ),
-            Concern::Password => settings.refuse_hidden(
-                &key("password"),
-                &format!("{} ('{}')", error.message, self.path),
-            ),
-            Concern::KeyPassword => settings.refuse_hidden(
-                "ssl.key.password",
-                &format!("{} ('{}')", error.message, self.path),
-            ),
-        }
     }
 }

@@ -8,6 +8,7 @@ use rustls_pki_types::CertificateDer;
 
 use crate::any_host::AnyHost;
 use crate::error::StoreError;
+use crate::settings::SettingError;
 use crate::store::Identity;
 
 /// A version of TLS that can be spoken.
@@ -58,16 +59,23 @@ impl TlsClient {
     ///
     /// # Errors
     /// A certificate that cannot be used, a key that does not belong to its certificate, a system without authorities.
-    pub fn config(self) -> Result<Arc<ClientConfig>, StoreError> {
-        let roots = match self.authorities {
-            Some(authorities) => roots(authorities)?,
-            None => system_roots()?,
+    pub fn config(self) -> Result<Arc<ClientConfig>, SettingError> {
+        let named = |key, message: String| SettingError {
+            key,
+            value: None,
+            message,
         };
+        let trust = |message| named("truststore.location", message);
+        let roots = match self.authorities {
+            Some(authorities) => roots(authorities),
+            None => system_roots(),
+        };
+        let roots = roots.map_err(|error| trust(error.message))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier =
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
                 .build()
-                .map_err(|e| StoreError::store(format!("the trust store is not usable: {e}")))?;
+                .map_err(|e| trust(format!("the trust store is not usable: {e}")))?;
         let versions: Vec<_> = self
             .versions
             .iter()
@@ -75,7 +83,7 @@ impl TlsClient {
             .collect();
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
-            .map_err(|e| StoreError::store(format!("TLS cannot be set up: {e}")))?;
+            .map_err(|e| named("enabled.protocols", format!("TLS cannot be set up: {e}")))?;
         let builder = if self.verify_host {
             builder.with_webpki_verifier(verifier)
         } else {
@@ -88,9 +96,10 @@ impl TlsClient {
             Some(identity) => builder
                 .with_client_auth_cert(identity.chain, identity.key)
                 .map_err(|e| {
-                    StoreError::store(format!(
-                        "our certificate and private key are not usable: {e}"
-                    ))
+                    named(
+                        "keystore.location",
+                        format!("our certificate and private key are not usable: {e}"),
+                    )
                 })?,
         };
         Ok(Arc::new(config))

@@ -10,9 +10,11 @@ mod error;
 mod jks;
 mod pem;
 mod pkcs12;
+mod settings;
 mod store;
 
 pub use client::{ProtocolVersion, TlsClient, roots};
 pub use error::{Concern, StoreError};
 pub use pem::{certificates_to_pem, key_to_pem};
+pub use settings::{SettingError, StoreSettings};
 pub use store::{Identity, StoreFormat, authorities, identity, pem_identity};

@@ -1,8 +1,8 @@
 //! Stores that keytool and openssl wrote (`tests/stores/make.sh`).
 
 use millrace_tls::{
-    Concern, Identity, ProtocolVersion, StoreError, TlsClient, authorities, certificates_to_pem,
-    identity, key_to_pem, pem_identity,
+    Concern, Identity, ProtocolVersion, StoreError, StoreSettings, TlsClient, authorities,
+    certificates_to_pem, identity, key_to_pem, pem_identity,
 };
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -232,5 +232,133 @@ fn damaged_stores_are_refused_at_whichever_byte_they_end() {
         let _ = identity(&flipped, None, PASSWORD, None);
         let _ = authorities(&flipped, None, None);
         flipped[at] ^= 0x80;
+    }
+}
+
+#[test]
+fn the_setting_at_fault_is_named() {
+    let path = |name: &str| format!("{}/tests/stores/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (jks, chain, key) = (
+        path("server-two-passwords.jks"),
+        text("chain.pem"),
+        text("key-aes.pem"),
+    );
+    let none = StoreSettings::default();
+    assert!(none.authorities().expect("nothing").is_none());
+    assert!(none.identity().expect("nothing").is_none());
+    let store = StoreSettings {
+        keystore_location: Some(&jks),
+        keystore_type: Some("JKS"),
+        keystore_password: PASSWORD,
+        key_password: Some("another-one"),
+        ..none
+    };
+    assert!(store.identity().expect("an identity").is_some());
+    let texts = StoreSettings {
+        keystore_chain: Some(&chain),
+        keystore_key: Some(&key),
+        key_password: PASSWORD,
+        ..none
+    };
+    assert!(texts.identity().expect("an identity").is_some());
+    let wrong = [
+        (
+            StoreSettings {
+                keystore_location: Some("/none"),
+                ..none
+            },
+            "keystore.location",
+            Some("/none"),
+        ),
+        (
+            StoreSettings {
+                keystore_type: Some("BKS"),
+                ..store
+            },
+            "keystore.type",
+            Some("BKS"),
+        ),
+        (
+            StoreSettings {
+                keystore_password: Some("s3cret"),
+                ..store
+            },
+            "keystore.password",
+            None,
+        ),
+        (
+            StoreSettings {
+                key_password: Some("s3cret"),
+                ..store
+            },
+            "key.password",
+            None,
+        ),
+        (
+            StoreSettings {
+                keystore_key: None,
+                ..texts
+            },
+            "keystore.key",
+            None,
+        ),
+        (
+            StoreSettings {
+                keystore_chain: None,
+                ..texts
+            },
+            "keystore.certificate.chain",
+            None,
+        ),
+        (
+            StoreSettings {
+                keystore_chain: Some("x"),
+                ..texts
+            },
+            "keystore.certificate.chain",
+            None,
+        ),
+        (
+            StoreSettings {
+                keystore_key: Some("x"),
+                ..texts
+            },
+            "keystore.key",
+            None,
+        ),
+        (
+            StoreSettings {
+                key_password: None,
+                ..texts
+            },
+            "key.password",
+            None,
+        ),
+    ];
+    for (settings, key, value) in wrong {
+        let error = settings.identity().expect_err(key);
+        assert_eq!((error.key, error.value.as_deref()), (key, value), "{error}");
+        assert!(!error.message.contains("s3cret"), "{error}");
+    }
+    let wrong = [
+        (
+            StoreSettings {
+                truststore_location: Some(&jks),
+                truststore_password: Some("s3cret"),
+                ..none
+            },
+            "truststore.password",
+        ),
+        (
+            StoreSettings {
+                truststore_certificates: Some("x"),
+                ..none
+            },
+            "truststore.certificates",
+        ),
+    ];
+    for (settings, key) in wrong {
+        let error = settings.authorities().expect_err(key);
+        assert_eq!((error.key, error.value), (key, None));
     }
 }

@@ -166,7 +166,7 @@ pub(crate) struct TlsConfig {
         importance = "low"
     )]
     pub(crate) cipher_suites: Option<Vec<String>>,
-    /// Format of the trust store: `PEM`. Java's default, `JKS`, and `PKCS12` are refused.
+    /// Format of the trust store: `PEM`, `JKS` or `PKCS12`. What the file is counts: `JKS`, the default, opens all three.
     #[config(
         name = "schema.registry.ssl.truststore.type",
         default = "JKS",
@@ -176,7 +176,7 @@ pub(crate) struct TlsConfig {
     /// File with the certificates of the authorities that are trusted. Without it and without `ssl.truststore.certificates`, the system's are.
     #[config(name = "schema.registry.ssl.truststore.location", importance = "high")]
     pub(crate) truststore_location: Option<String>,
-    /// Password of the trust store. PEM has none.
+    /// Password of the trust store. PEM has none; without it the integrity of a JKS store is not checked.
     #[config(name = "schema.registry.ssl.truststore.password", importance = "high")]
     pub(crate) truststore_password: Option<Secret<String>>,
     /// The trusted certificates themselves, as PEM text.
@@ -185,7 +185,7 @@ pub(crate) struct TlsConfig {
         importance = "high"
     )]
     pub(crate) truststore_certificates: Option<Secret<String>>,
-    /// Format of the key store: `PEM`. Java's default, `JKS`, and `PKCS12` are refused.
+    /// Format of the key store: `PEM`, `JKS` or `PKCS12`. What the file is counts: `JKS`, the default, opens all three.
     #[config(
         name = "schema.registry.ssl.keystore.type",
         default = "JKS",
@@ -195,7 +195,7 @@ pub(crate) struct TlsConfig {
     /// File with our private key and certificate chain.
     #[config(name = "schema.registry.ssl.keystore.location", importance = "high")]
     pub(crate) keystore_location: Option<String>,
-    /// Password of the key store. PEM has none.
+    /// Password of the key store.
     #[config(name = "schema.registry.ssl.keystore.password", importance = "high")]
     pub(crate) keystore_password: Option<Secret<String>>,
     /// Our private key as PEM text.
@@ -207,7 +207,7 @@ pub(crate) struct TlsConfig {
         importance = "high"
     )]
     pub(crate) keystore_chain: Option<Secret<String>>,
-    /// Password of the private key. Encrypted keys are refused.
+    /// Password of the private key, in PEM text and in JKS. Where it is not set, the key store's is taken.
     #[config(name = "schema.registry.ssl.key.password", importance = "high")]
     pub(crate) key_password: Option<Secret<String>>,
     /// `https` compares the host name with the server's certificate, empty does not.

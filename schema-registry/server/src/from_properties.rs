@@ -1,7 +1,7 @@
 //! Reading the properties of a registry.
 
 use http::{HeaderName, HeaderValue};
-use millrace_api::config::Props;
+use millrace_api::config::{Props, Secret};
 use registry_core::{Personality, Settings};
 
 use crate::StartError;
@@ -9,6 +9,7 @@ use crate::http::access::Access;
 use crate::http::cross_origin::CrossOrigin;
 use crate::http::listener::{ListenerUri, Scheme};
 use crate::http::tls::{ClientAuthentication, TlsFiles};
+use crate::leader_credentials::LeaderCredentials;
 use crate::options::{GroupOptions, HttpOptions, RegistryOptions, TopicOptions};
 use crate::properties::Properties;
 
@@ -59,6 +60,7 @@ impl RegistryOptions {
             inter_instance_scheme: inter_instance_scheme(&p)?,
             inter_instance_listener: p.text("inter.instance.listener.name"),
             forwarded_headers: header_names(&p, "inter.instance.headers.whitelist")?,
+            leader_credentials: LeaderCredentials::from_properties(&p)?,
             leader_connect_timeout: p.milliseconds("leader.connect.timeout.ms", 60_000, 1)?,
             leader_read_timeout: p.milliseconds("leader.read.timeout.ms", 60_000, 1)?,
             topic: TopicOptions {
@@ -380,19 +382,16 @@ fn tls_files(p: &Properties<'_>) -> Result<TlsFiles, StartError> {
         &[],
         "the cipher suites cannot be chosen; remove it (TLS 1.2 and 1.3 with strong suites are used)",
     )?;
-    for key in [
-        "ssl.keystore.password",
-        "ssl.key.password",
-        "ssl.truststore.password",
-    ] {
-        p.without_effect(key, "PEM files have no password");
-    }
+    let secret = |key: &str| p.text(key).map(Secret::new);
     Ok(TlsFiles {
         keystore: p.text("ssl.keystore.location"),
         keystore_type: p.text("ssl.keystore.type"),
+        keystore_password: secret("ssl.keystore.password"),
         key: p.text("ssl.key.location"),
+        key_password: secret("ssl.key.password"),
         truststore: p.text("ssl.truststore.location"),
         truststore_type: p.text("ssl.truststore.type"),
+        truststore_password: secret("ssl.truststore.password"),
         client_authentication,
     })
 }
@@ -550,6 +549,8 @@ mod tests {
             ("leader.eligibility", "yes"),
             ("listener.name.ext.ssl.keystore.location", "x"),
             ("response.http.headers.config", "setDate X:1"),
+            ("millrace.registry.leader.basic.auth.user.info", "ann"),
+            ("millrace.registry.leader.bearer.auth.token", "a\nb"),
         ] {
             let error = read(&[(key, value)]).expect_err(key);
             let named = if key == "authentication.method" && value == "BASIC" {
@@ -559,6 +560,26 @@ mod tests {
             };
             assert!(error.contains(named), "{key}: {error}");
         }
+    }
+
+    #[test]
+    fn a_node_has_one_way_to_say_who_it_is() {
+        let error = read(&[
+            (
+                "millrace.registry.leader.basic.auth.user.info",
+                "ann:secret",
+            ),
+            ("millrace.registry.leader.bearer.auth.token", "hidden"),
+        ])
+        .expect_err("two");
+        assert!(error.contains("basic.auth.user.info") && error.contains("bearer.auth.token"));
+        assert!(!error.contains("secret") && !error.contains("hidden"));
+        let options = read(&[(
+            "millrace.registry.leader.basic.auth.user.info",
+            "ann:secret",
+        )])
+        .expect("one");
+        assert!(!format!("{options:?}").contains("YW5uOnNlY3JldA"));
     }
 
     #[test]

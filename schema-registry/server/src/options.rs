@@ -10,6 +10,7 @@ use crate::http::access::Access;
 use crate::http::cross_origin::CrossOrigin;
 use crate::http::listener::{ListenerUri, Scheme};
 use crate::http::tls::TlsFiles;
+use crate::leader_credentials::LeaderCredentials;
 
 /// The schemas topic.
 #[derive(Debug, Clone)]
@@ -91,6 +92,8 @@ pub struct RegistryOptions {
     pub inter_instance_listener: Option<String>,
     /// `inter.instance.headers.whitelist`: request headers that are passed on to the leader, besides those that always are.
     pub forwarded_headers: Vec<HeaderName>,
+    /// `millrace.registry.leader.*.auth.*`: who this node is to the leader when it calls for its own process.
+    pub leader_credentials: LeaderCredentials,
     /// `leader.connect.timeout.ms`
     pub leader_connect_timeout: Duration,
     /// `leader.read.timeout.ms`
@@ -133,6 +136,7 @@ impl Default for RegistryOptions {
             inter_instance_scheme: None,
             inter_instance_listener: None,
             forwarded_headers: Vec::new(),
+            leader_credentials: LeaderCredentials::default(),
             leader_connect_timeout: Duration::from_secs(60),
             leader_read_timeout: Duration::from_secs(60),
             topic: TopicOptions {

@@ -156,6 +156,7 @@ impl RegistryServer {
             options_skip_access: options.http.options_skip_access,
             reject_options: options.http.reject_options,
             response_headers: options.http.response_headers.clone(),
+            leader_credentials: options.leader_credentials.clone(),
             associations,
             body_limit: options.http.body_limit,
             compression: options.http.compression,

@@ -2,28 +2,22 @@
 
 use std::sync::Arc;
 
-use millrace_tls::{ProtocolVersion, StoreError, TlsClient};
+use millrace_tls::{ProtocolVersion, SettingError, StoreSettings, TlsClient};
 use rustls::ClientConfig;
 
 use crate::security::Tls;
 
 /// A TLS client configuration; the error says which part of the settings is unusable.
-pub(crate) fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>, StoreError> {
-    let authorities = match &tls.authorities {
-        Some(pem) => Some(millrace_tls::authorities(
-            pem.as_bytes(),
-            Some("PEM"),
-            None,
-        )?),
-        None => None,
-    };
-    let identity = match &tls.identity {
-        Some((chain, key)) => Some(millrace_tls::pem_identity(chain, key.expose(), None)?),
-        None => None,
+pub(crate) fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>, SettingError> {
+    let stores = StoreSettings {
+        truststore_certificates: tls.authorities.as_deref(),
+        keystore_chain: tls.identity.as_ref().map(|(chain, _)| chain.as_str()),
+        keystore_key: tls.identity.as_ref().map(|(_, key)| key.expose()),
+        ..StoreSettings::default()
     };
     TlsClient {
-        authorities,
-        identity,
+        authorities: stores.authorities()?,
+        identity: stores.identity()?,
         verify_host: tls.verify_host,
         versions: ProtocolVersion::ALL.to_vec(),
     }

@@ -158,10 +158,10 @@ async fn our_certificate_is_sent_through_a_tunnel_too() {
 }
 
 #[test]
-fn what_is_no_pem_is_refused_with_what_to_do() {
+fn stores_that_cannot_be_opened_are_refused_by_name() {
     let directory = tempfile::tempdir().expect("a directory");
     let jks = directory.path().join("store.jks");
-    std::fs::write(&jks, [0xfe, 0xed, 0xfe, 0xed]).expect("written");
+    std::fs::write(&jks, [[0xfe, 0xed, 0xfe, 0xed], [0; 4]].concat().repeat(4)).expect("written");
     let jks = jks.to_str().expect("UTF-8");
     let key = "-----BEGIN ENCRYPTED PRIVATE KEY-----\ns3cret\n-----END ENCRYPTED PRIVATE KEY-----";
     let wrong: [(&[(&str, &str)], &str); 7] = [
@@ -170,11 +170,14 @@ fn what_is_no_pem_is_refused_with_what_to_do() {
                 ("schema.registry.ssl.truststore.location", jks),
                 ("schema.registry.ssl.truststore.password", "s3cret"),
             ],
-            "keytool -list -rfc -keystore",
+            "schema.registry.ssl.truststore.password",
         ),
         (
-            &[("schema.registry.ssl.keystore.location", jks)],
-            "openssl pkcs12",
+            &[
+                ("schema.registry.ssl.keystore.location", jks),
+                ("schema.registry.ssl.keystore.type", "BCFKS"),
+            ],
+            "allowed are PEM, JKS and PKCS12",
         ),
         (
             &[("schema.registry.ssl.truststore.location", "/none")],
@@ -183,9 +186,12 @@ fn what_is_no_pem_is_refused_with_what_to_do() {
         (
             &[
                 ("schema.registry.ssl.keystore.key", key),
-                ("schema.registry.ssl.keystore.certificate.chain", "x"),
+                (
+                    "schema.registry.ssl.keystore.certificate.chain",
+                    "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----",
+                ),
             ],
-            "openssl pkcs8",
+            "schema.registry.ssl.key.password",
         ),
         (
             &[("schema.registry.ssl.keystore.key", key)],

@@ -21,6 +21,7 @@ use super::parameters::Parameters;
 use super::request_id::{self, X_REQUEST_ID};
 use super::respond::{Outcome, Reply};
 use super::target;
+use crate::leader_credentials::LeaderCredentials;
 use crate::metrics::Metrics;
 use crate::node::{ChangeAnswer, Node, Origin};
 
@@ -39,6 +40,7 @@ pub(crate) struct Api {
     /// `reject.options.request`
     pub(crate) reject_options: bool,
     pub(crate) response_headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) leader_credentials: LeaderCredentials,
     pub(crate) associations: bool,
     pub(crate) body_limit: usize,
     pub(crate) compression: bool,
@@ -91,7 +93,7 @@ impl Api {
         body: Bytes,
     ) -> (StatusCode, Bytes) {
         let began = Instant::now();
-        let headers = HeaderMap::new();
+        let headers = self.leader_credentials.headers();
         let (outcome, name) = self
             .routed(method, target, &headers, RequestBody::Here(body))
             .await;
@@ -103,7 +105,12 @@ impl Api {
                     Body::Empty => Bytes::new(),
                 },
             ),
-            Outcome::Relayed { status, body, .. } => (status, body),
+            Outcome::Relayed { status, body, .. } => {
+                match self.leader_credentials.refused(status) {
+                    Some(refused) => (status, Bytes::from(refused.body())),
+                    None => (status, body),
+                }
+            }
             Outcome::Error(error, _) | Outcome::Unrouted(error) | Outcome::Refused(error, _) => (
                 StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
                 Bytes::from(error.body()),

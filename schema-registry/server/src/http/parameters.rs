@@ -96,7 +96,7 @@ impl<'a> Parameters<'a> {
         Ok(AssociationFilter {
             resource_type: self.text("resourceType"),
             association_types: self.texts("associationType"),
-            lifecycle: self.text("lifecycle"),
+            lifecycles: self.texts("lifecycle"),
             page: self.page()?,
         })
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use millrace_api::config::Secret;
+use millrace_tls::{Identity, ProtocolVersion, SettingError, StoreSettings, TlsClient};
+use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::StartError;
@@ -25,16 +25,22 @@ pub enum ClientAuthentication {
 /// Where certificates are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// `ssl.keystore.location`: a PEM file with the server's certificate and those that vouch for it, and its key unless that has a file of its own.
+    /// `ssl.keystore.location`: a file (PEM, JKS or PKCS12) with the server's certificate and those that vouch for it, and its key unless that has a file of its own.
     pub keystore: Option<String>,
     /// `ssl.keystore.type`
     pub keystore_type: Option<String>,
-    /// `ssl.key.location`: a PEM file with the server's key.
+    /// `ssl.keystore.password`
+    pub keystore_password: Option<Secret<String>>,
+    /// `ssl.key.location`: a PEM file with the server's key; the key store is then PEM too.
     pub key: Option<String>,
-    /// `ssl.truststore.location`: a PEM file with the authorities whose certificates are trusted: clients', and the leader's.
+    /// `ssl.key.password`: opens the key; where it is not set, the key store's does.
+    pub key_password: Option<Secret<String>>,
+    /// `ssl.truststore.location`: a file with the authorities whose certificates are trusted: clients', and the leader's.
     pub truststore: Option<String>,
     /// `ssl.truststore.type`
     pub truststore_type: Option<String>,
+    /// `ssl.truststore.password`
+    pub truststore_password: Option<Secret<String>>,
     /// `ssl.client.authentication`
     pub client_authentication: ClientAuthentication,
 }
@@ -42,34 +48,13 @@ pub struct TlsFiles {
 impl TlsFiles {
     /// What `https` listeners accept connections with.
     pub(crate) fn acceptor(&self) -> Result<TlsAcceptor, StartError> {
-        let path = self.keystore.as_deref().ok_or_else(|| {
+        let identity = self.identity()?.ok_or_else(|| {
             StartError::setting(
                 "ssl.keystore.location",
                 "",
-                "it is missing, but there is an https listener; give a PEM file with the certificate chain and the private key",
+                "it is missing, but there is an https listener; give a file with the certificate chain and the private key",
             )
         })?;
-        let store = pem(
-            "ssl.keystore.location",
-            path,
-            self.keystore_type.as_deref(),
-            "-nodes -out server.pem",
-        )?;
-        let chain = certificates("ssl.keystore.location", path, &store)?;
-        let (key_name, key_path) = match &self.key {
-            Some(path) => ("ssl.key.location", path.as_str()),
-            None => ("ssl.keystore.location", path),
-        };
-        let key_text = match &self.key {
-            Some(path) => pem(
-                "ssl.key.location",
-                path,
-                Some("PEM"),
-                "-nocerts -nodes -out key.pem",
-            )?,
-            None => store,
-        };
-        let key = private_key(key_name, key_path, &key_text)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -77,13 +62,18 @@ impl TlsFiles {
         let builder = match self.client_authentication {
             ClientAuthentication::None => builder.with_no_client_auth(),
             wanted => {
-                let roots = self.roots()?.ok_or_else(|| {
+                let authorities = self.stores().authorities().map_err(refused)?;
+                let authorities = authorities.ok_or_else(|| {
                     StartError::setting(
                         "ssl.truststore.location",
                         "",
-                        "it is missing, but 'ssl.client.authentication' asks for certificates; give a PEM file with the authorities of the clients' certificates",
+                        "it is missing, but 'ssl.client.authentication' asks for certificates; give a file with the authorities of the clients' certificates",
                     )
                 })?;
+                let unusable = |error: &dyn std::fmt::Display| {
+                    StartError::setting("ssl.truststore.location", "", error)
+                };
+                let roots = millrace_tls::roots(authorities).map_err(|error| unusable(&error))?;
                 let verifier =
                     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
                 let verifier = if wanted == ClientAuthentication::Requested {
@@ -91,153 +81,111 @@ impl TlsFiles {
                 } else {
                     verifier
                 };
-                builder.with_client_cert_verifier(
-                    verifier.build().map_err(|error| {
-                        StartError::setting("ssl.truststore.location", "", error)
-                    })?,
-                )
+                builder
+                    .with_client_cert_verifier(verifier.build().map_err(|error| unusable(&error))?)
             }
         };
-        let mut config = builder.with_single_cert(chain, key).map_err(|error| {
-            StartError::setting(
-                key_name,
-                key_path,
-                format!("the key does not go with the certificate in '{path}': {error}"),
-            )
-        })?;
+        let mut config = builder
+            .with_single_cert(identity.chain, identity.key)
+            .map_err(|error| {
+                let path = self.keystore.as_deref().unwrap_or_default();
+                let (key, value) = match &self.key {
+                    Some(key) => ("ssl.key.location", key.as_str()),
+                    None => ("ssl.keystore.location", path),
+                };
+                StartError::setting(
+                    key,
+                    value,
+                    format!("the key does not go with the certificate in '{path}': {error}"),
+                )
+            })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
     /// What followers reach an `https` leader with; `None` without a truststore.
     pub(crate) fn connector(&self) -> Result<Option<TlsConnector>, StartError> {
-        let Some(roots) = self.roots()? else {
+        let Some(authorities) = self.stores().authorities().map_err(refused)? else {
             return Ok(None);
         };
-        let builder =
-            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .map_err(|error| StartError::Config(format!("TLS cannot be set up: {error}")))?
-                .with_root_certificates(roots);
-        let config = match (&self.keystore, self.client_authentication) {
-            (Some(path), wanted) if wanted != ClientAuthentication::None => {
-                let store = pem(
-                    "ssl.keystore.location",
-                    path,
-                    self.keystore_type.as_deref(),
-                    "-nodes -out server.pem",
-                )?;
-                let chain = certificates("ssl.keystore.location", path, &store)?;
-                let (name, key_path, text) = match &self.key {
-                    Some(key) => (
-                        "ssl.key.location",
-                        key,
-                        pem(
-                            "ssl.key.location",
-                            key,
-                            Some("PEM"),
-                            "-nocerts -nodes -out key.pem",
-                        )?,
-                    ),
-                    None => ("ssl.keystore.location", path, store),
-                };
-                let key = private_key(name, key_path, &text)?;
-                builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|error| StartError::setting("ssl.keystore.location", path, error))?
-            }
-            _ => builder.with_no_client_auth(),
+        let identity = match self.client_authentication {
+            ClientAuthentication::None => None,
+            _ => self.identity()?,
         };
-        Ok(Some(TlsConnector::from(Arc::new(config))))
+        let client = TlsClient {
+            authorities: Some(authorities),
+            identity,
+            verify_host: true,
+            versions: ProtocolVersion::ALL.to_vec(),
+        };
+        Ok(Some(TlsConnector::from(client.config().map_err(refused)?)))
     }
 
-    fn roots(&self) -> Result<Option<RootCertStore>, StartError> {
-        const KEY: &str = "ssl.truststore.location";
-        let Some(path) = &self.truststore else {
-            return Ok(None);
-        };
-        let text = pem(
-            KEY,
-            path,
-            self.truststore_type.as_deref(),
-            "-nokeys -out ca.pem",
-        )?;
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(KEY, path, &text)? {
-            roots.add(certificate).map_err(|error| {
-                StartError::setting(KEY, path, format!("a certificate cannot be used: {error}"))
-            })?;
+    fn stores(&self) -> StoreSettings<'_> {
+        StoreSettings {
+            truststore_location: self.truststore.as_deref(),
+            truststore_type: self.truststore_type.as_deref(),
+            truststore_password: exposed(&self.truststore_password),
+            keystore_location: self.keystore.as_deref(),
+            keystore_type: self.keystore_type.as_deref(),
+            keystore_password: exposed(&self.keystore_password),
+            key_password: exposed(&self.key_password),
+            ..StoreSettings::default()
         }
-        Ok(Some(roots))
+    }
+
+    fn identity(&self) -> Result<Option<Identity>, StartError> {
+        let (Some(chain), Some(key)) = (&self.keystore, &self.key) else {
+            return self.stores().identity().map_err(refused);
+        };
+        let (chain, key) = (
+            text("ssl.keystore.location", chain)?,
+            text("ssl.key.location", key)?,
+        );
+        let stores = StoreSettings {
+            keystore_chain: Some(chain.expose()),
+            keystore_key: Some(key.expose()),
+            key_password: exposed(&self.key_password),
+            ..StoreSettings::default()
+        };
+        stores.identity().map_err(|error| {
+            // What came from a file is named by its file.
+            match (error.key, &self.keystore, &self.key) {
+                ("keystore.certificate.chain", Some(path), _) => {
+                    StartError::setting("ssl.keystore.location", path, error.message)
+                }
+                ("keystore.key", _, Some(path)) => {
+                    StartError::setting("ssl.key.location", path, error.message)
+                }
+                _ => refused(error),
+            }
+        })
     }
 }
 
-/// The PEM text in a file; Java's own stores are refused with the commands that convert one.
-fn pem(key: &str, path: &str, kind: Option<&str>, openssl: &str) -> Result<Vec<u8>, StartError> {
-    let refuse = |name: &str| {
+fn refused(error: SettingError) -> StartError {
+    StartError::setting(
+        &format!("ssl.{}", error.key),
+        error.value.as_deref().unwrap_or_default(),
+        error.message,
+    )
+}
+
+fn exposed(value: &Option<Secret<String>>) -> Option<&str> {
+    value.as_ref().map(|secret| secret.expose().as_str())
+}
+
+/// A PEM file.
+fn text(key: &str, path: &str) -> Result<Secret<String>, StartError> {
+    let unreadable = |error: &dyn std::fmt::Display| {
         StartError::setting(
             key,
             path,
-            format!(
-                "{name} stores cannot be read; convert it with: keytool -importkeystore -srckeystore {path} -destkeystore store.p12 -deststoretype PKCS12 && \
-                 openssl pkcs12 -in store.p12 {openssl}, then set {key} to the new file and the type to PEM"
-            ),
+            format!("the file cannot be read as text: {error}"),
         )
     };
-    if let Some(name) = kind.filter(|kind| !kind.eq_ignore_ascii_case("PEM")) {
-        return Err(refuse(name));
-    }
-    let text = std::fs::read(path).map_err(|error| {
-        StartError::setting(key, path, format!("the file cannot be read: {error}"))
-    })?;
-    if !text.windows(11).any(|window| window == b"-----BEGIN ") {
-        return Err(if kind.is_none() {
-            refuse("JKS and PKCS12")
-        } else {
-            StartError::setting(
-                key,
-                path,
-                "there is no PEM text ('-----BEGIN …') in the file",
-            )
-        });
-    }
-    Ok(text)
-}
-
-fn certificates(
-    key: &str,
-    path: &str,
-    text: &[u8],
-) -> Result<Vec<CertificateDer<'static>>, StartError> {
-    let all = CertificateDer::pem_slice_iter(text)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| StartError::setting(key, path, format!("broken PEM text: {error}")))?;
-    if all.is_empty() {
-        return Err(StartError::setting(
-            key,
-            path,
-            "there is no '-----BEGIN CERTIFICATE-----' in the file",
-        ));
-    }
-    Ok(all)
-}
-
-fn private_key(key: &str, path: &str, text: &[u8]) -> Result<PrivateKeyDer<'static>, StartError> {
-    if text
-        .windows(27)
-        .any(|window| window == b"BEGIN ENCRYPTED PRIVATE KEY")
-    {
-        return Err(StartError::setting(
-            key,
-            path,
-            "the private key is encrypted, which is not supported; decrypt it with: openssl pkcs8 -in KEY.pem -out PLAIN.pem, and keep that file readable for this user only",
-        ));
-    }
-    PrivateKeyDer::from_pem_slice(text).map_err(|error| {
-        StartError::setting(
-            key,
-            path,
-            format!("there is no usable '-----BEGIN PRIVATE KEY-----' in the file: {error}"),
-        )
-    })
+    let bytes = std::fs::read(path).map_err(|error| unreadable(&error))?;
+    // The error would hold the bytes.
+    let text = String::from_utf8(bytes).map_err(|error| unreadable(&error.utf8_error()))?;
+    Ok(Secret::new(text))
 }

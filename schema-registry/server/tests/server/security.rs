@@ -100,6 +100,61 @@ async fn followers_pass_the_credentials_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_follower_calls_for_its_own_process_with_its_own_credentials() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let users = folder.path().join("users");
+    fs::write(&users, "node: secret,admin\nguest: guest,reader\n").expect("a file");
+    let key = "millrace.registry.leader.basic.auth.user.info";
+    let log = MemoryLog::new(1);
+    let leader = registry_on(
+        log.clone(),
+        &[
+            ("authentication.method", "BASIC"),
+            ("authentication.roles", "admin"),
+            (
+                "millrace.registry.users.file",
+                users.to_str().expect("a path"),
+            ),
+        ],
+    )
+    .await;
+    for (number, (user_info, status, named)) in [
+        (None, 401, key),
+        (Some("node:wrong"), 401, key),
+        (Some("guest:guest"), 403, key),
+        (Some("node:secret"), 200, "\"id\":1"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut entries = vec![("leader.eligibility", "false")];
+        entries.extend(user_info.map(|user_info| (key, user_info)));
+        let follower = registry_on(log.clone(), &entries).await;
+        let path = format!("/subjects/s{number}/versions");
+        let answer = follower
+            .local()
+            .call("POST", &path, Some(super::ground::record("a")))
+            .await
+            .expect("an answer");
+        assert_eq!(answer.0, status, "{user_info:?}: {}", answer.1);
+        assert!(answer.1.contains(named), "{user_info:?}: {}", answer.1);
+        // They are not lent to whoever calls over HTTP.
+        if status == 200 {
+            let (status, _, text) = super::ground::call(
+                &follower,
+                "POST",
+                "/subjects/t/versions",
+                Some(&super::ground::record("b")),
+            )
+            .await;
+            assert_eq!(status, 401, "{text}");
+        }
+        follower.stop().await;
+    }
+    leader.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tls_with_client_certificates() {
     let folder = tempfile::tempdir().expect("a folder");
     let certificate =
@@ -199,23 +254,71 @@ fn https_get(
     Ok(text)
 }
 
-#[tokio::test]
-async fn java_s_own_stores_are_refused_with_the_way_out() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let store = folder.path().join("server.jks");
-    fs::write(&store, [0xfe, 0xed, 0xfe, 0xed]).expect("a file");
-    let error = RegistryServer::start(
-        MemoryLog::new(1),
-        options(&[
-            ("listeners", "https://127.0.0.1:0"),
-            ("ssl.keystore.location", store.to_str().expect("a path")),
-        ]),
+/// A file of the tests of millrace-tls: made by keytool.
+fn java_store(name: &str) -> String {
+    format!(
+        "{}/../../runtime/tls/tests/stores/{name}",
+        env!("CARGO_MANIFEST_DIR")
     )
-    .await
-    .expect_err("a JKS store")
-    .to_string();
-    assert!(
-        error.contains("'ssl.keystore.location'") && error.contains("keytool -importkeystore"),
-        "{error}"
-    );
+}
+
+#[tokio::test]
+async fn java_s_own_stores_are_read() {
+    let authority = fs::read_to_string(java_store("ca.pem")).expect("an authority");
+    let pem = |name: &str| fs::read_to_string(java_store(name)).expect("PEM text");
+    for (store, kind, key_password) in [
+        ("server.jks", None, "changeit"),
+        ("server-two-passwords.jks", Some("JKS"), "another-one"),
+        ("server.p12", Some("PKCS12"), "changeit"),
+    ] {
+        let (store, trust) = (java_store(store), java_store("trust.jks"));
+        let mut entries = vec![
+            ("listeners", "https://127.0.0.1:0"),
+            ("ssl.keystore.location", store.as_str()),
+            ("ssl.keystore.password", "changeit"),
+            ("ssl.key.password", key_password),
+            ("ssl.truststore.location", trust.as_str()),
+            ("ssl.truststore.password", "changeit"),
+            ("ssl.client.authentication", "REQUIRED"),
+        ];
+        entries.extend(kind.map(|kind| ("ssl.keystore.type", kind)));
+        let server = RegistryServer::start(MemoryLog::new(1), options(&entries))
+            .await
+            .expect(&store);
+        let port = server.addresses()[0].port();
+        // The server's own certificate serves the client: the authority signed it.
+        let identity = millrace_tls::pem_identity(&pem("chain.pem"), &pem("key.pem"), None)
+            .map(|identity| (identity.chain, identity.key))
+            .expect("an identity");
+        let authority = authority.clone();
+        let answer =
+            tokio::task::spawn_blocking(move || https_get(port, &authority, Some(identity)))
+                .await
+                .expect("a thread")
+                .expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        server.stop().await;
+    }
+    let store = java_store("server.jks");
+    for (key, value) in [
+        ("ssl.keystore.password", "s3cret"),
+        ("ssl.key.password", "s3cret"),
+        ("ssl.keystore.type", "BCFKS"),
+    ] {
+        let mut entries = vec![
+            ("listeners", "https://127.0.0.1:0"),
+            ("ssl.keystore.location", store.as_str()),
+            ("ssl.keystore.password", "changeit"),
+        ];
+        entries.retain(|(name, _)| *name != key);
+        entries.push((key, value));
+        let error = RegistryServer::start(MemoryLog::new(1), options(&entries))
+            .await
+            .expect_err(key)
+            .to_string();
+        assert!(
+            error.contains(&format!("'{key}'")) && !error.contains("s3cret"),
+            "{error}"
+        );
+    }
 }
