@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millrace_log::membership::join_group;
 use millrace_log::{
@@ -24,8 +24,8 @@ use crate::table::KafkaTable;
 use crate::threads::Threads;
 use crate::transactions::KafkaTransactionalProducer;
 
-/// How long [`KafkaLog::connect`] waits for a broker.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often [`KafkaLog::connect`] says what it waits for.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(5);
 const ADMIN_CLIENT_ID: &str = "millrace-admin";
 
 /// How to reach the cluster.
@@ -70,8 +70,24 @@ impl fmt::Debug for KafkaLog {
     }
 }
 
+/// The id of the cluster, which may still be starting.
+async fn first_contact(raw: &RawClient) -> Result<String, LogError> {
+    let deadline = Instant::now() + raw.api_timeout();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match raw.cluster_id(left.min(COMPLAINT_INTERVAL)).await {
+            Err(error @ (LogError::Retriable { .. } | LogError::Timeout(_)))
+                if left > COMPLAINT_INTERVAL =>
+            {
+                tracing::warn!(%error, left = ?(left - COMPLAINT_INTERVAL), "waiting for Kafka");
+            }
+            other => return other,
+        }
+    }
+}
+
 impl KafkaLog {
-    /// Connects and learns the cluster's id. Fails within about 15 s when no broker of `bootstrap.servers` answers.
+    /// Connects and learns the cluster's id. Waits for a broker of `bootstrap.servers` as long as `default.api.timeout.ms` says (60 s, as Java does), and logs what it waits for.
     pub async fn connect(options: KafkaOptions) -> Result<Arc<Self>, LogError> {
         let KafkaOptions { properties } = options;
         let id = Settings::new(&properties)
@@ -79,7 +95,7 @@ impl KafkaLog {
             .filter(|id| !id.is_empty())
             .unwrap_or(ADMIN_CLIENT_ID);
         let raw = Arc::new(RawClient::new(&properties, id)?);
-        let cluster_id = raw.cluster_id(CONNECT_TIMEOUT).await?;
+        let cluster_id = first_contact(&raw).await?;
         let threads = Threads::default();
         let admin = Arc::new(KafkaAdmin::new(Arc::clone(&raw), threads.closed()));
         let log = Self {
@@ -102,7 +118,8 @@ impl KafkaLog {
             return Ok(());
         }
         let config = translate(Role::Consumer, ADMIN_CLIENT_ID, &self.properties)?;
-        let found = blocking(move || probe::cluster_id(&config, CONNECT_TIMEOUT)).await??;
+        let limit = self.raw.api_timeout();
+        let found = blocking(move || probe::cluster_id(&config, limit)).await??;
         match found {
             Ok(id) if id == self.cluster_id => Ok(()),
             Ok(id) => Err(LogError::Config(format!(
