@@ -1,11 +1,14 @@
 //! What types of Avro schemas are called, and which of them mean something to Connect.
 
 use java_idioms::Object;
+use millrace_api::data::{Kind as ConnectKind, Schema};
 use registry_avro::{AvroSchema, Field, Kind, Order, Record, Type, TypeId};
 
 use crate::config::Options;
+use crate::fault::Fault;
+use crate::names;
 use crate::terms::{
-    CONNECT_INTERNAL_TYPE, GENERAL_UNION_FIELD, LOGICAL_TYPE, MAP_ENTRY, NAMESPACE,
+    self, CONNECT_INTERNAL_TYPE, GENERAL_UNION_FIELD, LOGICAL_TYPE, MAP_ENTRY, NAMESPACE,
 };
 
 /// A field with a name and a type only.
@@ -77,6 +80,17 @@ pub(crate) fn nullable_member(avro: &AvroSchema, branches: &[TypeId]) -> Option<
     }
 }
 
+/// Whether the schema has no other value than null, for which Connect has no schema.
+pub(crate) fn is_always_null(avro: &AvroSchema) -> bool {
+    match &avro.get(avro.root()).kind {
+        Kind::Null => true,
+        Kind::Union(branches) => branches
+            .iter()
+            .all(|branch| matches!(avro.get(*branch).kind, Kind::Null)),
+        _ => false,
+    }
+}
+
 /// Whether a record is Connect's variant.
 pub(crate) fn is_variant(avro: &AvroSchema, of: &Type, record: &Record) -> bool {
     let bytes = |name: &str| {
@@ -107,6 +121,40 @@ pub(crate) fn member_name(kind: &Kind, at: usize, options: Options) -> String {
     } else {
         name.simple.to_string()
     }
+}
+
+/// The name under which Connect's schema of a member looks for its field: that of [`member_name`], unless the two are called differently.
+pub(crate) fn schema_member_name(
+    schema: &Schema,
+    at: usize,
+    options: Options,
+) -> Result<String, Fault> {
+    if options.generalized {
+        return Ok(format!("{GENERAL_UNION_FIELD}{at}"));
+    }
+    let is_named =
+        schema.kind() == ConnectKind::Struct || terms::is_enum(schema) || terms::is_fixed(schema);
+    if is_named {
+        let name = schema.name().unwrap_or("");
+        return if options.enhanced {
+            names::full(name, options.scrub)
+        } else {
+            names::split(name, options.scrub).map(|(_, simple)| simple)
+        };
+    }
+    let name = match schema.kind() {
+        ConnectKind::Int8 | ConnectKind::Int16 | ConnectKind::Int32 => "int",
+        ConnectKind::Int64 => "long",
+        ConnectKind::Float32 => "float",
+        ConnectKind::Float64 => "double",
+        ConnectKind::Boolean => "boolean",
+        ConnectKind::String => "string",
+        ConnectKind::Bytes => "bytes",
+        ConnectKind::Array => "array",
+        ConnectKind::Map => "map",
+        ConnectKind::Struct => "record",
+    };
+    Ok(name.to_owned())
 }
 
 /// A property's text; `None` when it is something else.

@@ -1,6 +1,6 @@
 //! Configuration of [`AvroConverter`](super::AvroConverter).
 
-use millrace_api::config::ConnectConfig;
+use millrace_api::config::{ConnectConfig, Validator};
 
 /// Keys of the Avro converter beside those of every serializer ([`registry_client::serde::serde_config`]).
 #[derive(Clone, Debug, ConnectConfig)]
@@ -10,7 +10,8 @@ pub struct AvroConverterConfig {
         name = "schemas.cache.config",
         aliases = ["schemas.cache.size"],
         default = 1000,
-        importance = "low"
+        importance = "low",
+        validate = Validator::at_least(0)
     )]
     pub schemas_cache_config: i32,
     /// Whether text with the parameters of an enum is written as an enum, and union members are named by their full names.
@@ -37,7 +38,8 @@ pub struct AvroConverterConfig {
     /// Whether docs travel between a field's schema and the Avro field instead of in parameters, and docs and defaults of types are dropped.
     #[config(name = "discard.type.doc.default", default = false, importance = "low")]
     pub discard_type_doc_default: bool,
-    /// Whether values are converted by the classes of logical types in Avro's library. There are none here: leave it at false.
+    /// Whether objects of the classes that Avro's library has for logical types are written and read. The values of Connect's logical types are none of them: a record is
+    /// written the same either way. The original then cannot read what has a logical type; here it is read as without this setting.
     #[config(
         name = "avro.use.logical.type.converters",
         default = false,
@@ -51,7 +53,8 @@ pub struct AvroConverterConfig {
         importance = "low"
     )]
     pub avro_reflection_allow_null: bool,
-    /// For schemas that are taken from objects of Avro's library. A converter's schemas come from Connect, so this changes nothing, here as in the original.
+    /// Whether `avro.java.string` is left out of schemas that are taken from objects of Avro's library. A converter's schemas come from Connect and keep their
+    /// parameters, so this changes nothing, here as in the original.
     #[config(
         name = "avro.remove.java.properties",
         default = false,

@@ -12,6 +12,7 @@ use registry_client::serde::{PayloadSchema, SchemaSerde};
 use registry_client::{NewSchema, RegisteredSchema, SchemaType};
 
 use crate::anything;
+use crate::avro_types::is_always_null;
 use crate::config::{AvroConverterConfig, Options};
 use crate::fault::{Fault, SERIALIZATION};
 use crate::memo::Memo;
@@ -246,7 +247,7 @@ impl AvroConverter {
         }
         let version = Some(written.version).filter(|v| *v > 0);
         let read_as = reader.as_ref().unwrap_or(&writer);
-        let schema_of = if anything::fits(read_as, read_as.root()) {
+        let schema_of = if anything::fits(read_as, read_as.root()) || is_always_null(read_as) {
             Ok(None)
         } else {
             self.connect_schema(read_as, text, version).map(Some)

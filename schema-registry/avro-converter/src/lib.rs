@@ -21,6 +21,7 @@ mod terms;
 mod to_avro;
 mod to_avro_defaults;
 mod to_connect;
+mod to_connect_attributes;
 mod to_connect_defaults;
 mod wire;
 mod write;

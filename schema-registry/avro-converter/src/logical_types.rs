@@ -120,12 +120,24 @@ pub(crate) fn mismatching_scale(schema: i32, value: i32) -> Fault {
     ))
 }
 
+/// A decimal from its unscaled value, of which there must be a byte at least.
+#[inline]
+pub(crate) fn decimal(unscaled: &[u8], scale: i32) -> Result<Decimal, Fault> {
+    if unscaled.is_empty() {
+        return Err(Fault::new(
+            NUMBER_FORMAT,
+            "Zero length BigInteger: a decimal has no bytes, and even 0 takes one",
+        ));
+    }
+    Ok(Decimal::from_be_bytes(unscaled, scale))
+}
+
 /// Raw values of Connect's own logical types in their own form.
 pub(crate) fn to_logical(schema: &Schema, value: Value) -> Result<Value, Fault> {
     match (schema.name(), value) {
         (Some(logical::DECIMAL), Value::Bytes(bytes)) => {
             let scale = decimal_scale(schema)?;
-            Ok(Decimal::from_be_bytes(&bytes, scale).into())
+            Ok(decimal(&bytes, scale)?.into())
         }
         (
             Some(name @ (logical::DECIMAL | logical::DATE | logical::TIME | logical::TIMESTAMP)),

@@ -49,13 +49,6 @@ impl ConverterPlugin for AvroConverterPlugin {
     fn create(&self, props: &Props, is_key: bool) -> Result<Box<dyn Converter>, TaskError> {
         let config = AvroConverterConfig::parse(props)
             .map_err(|errors| TaskError::config("converter.config", errors.to_string()))?;
-        if config.avro_use_logical_type_converters {
-            return Err(TaskError::config(
-                "converter.config",
-                "Invalid value true for configuration avro.use.logical.type.converters: there are no Java classes here that could convert values; Connect's logical types are \
-                 converted without it; set it to false",
-            ));
-        }
         let registry = self.registries.client(props)?;
         let serde = SchemaSerde::new(registry, props, is_key, SchemaType::Avro)?;
         Ok(Box::new(AvroConverter::new(&config, serde)))
@@ -67,19 +60,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_obeyed_is_refused_by_name() {
-        let create = |key: &str| {
-            let props = Props::from_iter([("schema.registry.url", "http://r:8081"), (key, "true")]);
+    fn settings_for_java_objects_are_taken_as_they_come() {
+        for key in [
+            "avro.use.logical.type.converters",
+            "avro.reflection.allow.null",
+            "avro.remove.java.properties",
+        ] {
+            let create = |value: &str| {
+                let props =
+                    Props::from_iter([("schema.registry.url", "http://r:8081"), (key, value)]);
+                AvroConverterPlugin::new(Registries::new()).create(&props, false)
+            };
+            assert!(create("true").is_ok(), "{key}");
+            let refused = create("perhaps").err().expect("no boolean");
+            assert!(refused.message.contains(key), "{}", refused.message);
+        }
+    }
+    #[test]
+    fn a_cache_of_less_than_nothing_is_refused() {
+        let create = |size: &str| {
+            let props = Props::from_iter([
+                ("schema.registry.url", "http://r:8081"),
+                ("schemas.cache.config", size),
+            ]);
             AvroConverterPlugin::new(Registries::new()).create(&props, false)
         };
-        let refused = create("avro.use.logical.type.converters");
-        let message = refused.err().expect("refused").message;
+        assert!(create("0").is_ok());
+        let refused = create("-1").err().expect("negative");
         assert!(
-            message.contains("avro.use.logical.type.converters"),
-            "{message}"
+            refused.message.contains("schemas.cache.config"),
+            "{}",
+            refused.message
         );
-        for harmless in ["avro.reflection.allow.null", "avro.remove.java.properties"] {
-            assert!(create(harmless).is_ok(), "{harmless}");
-        }
     }
 }

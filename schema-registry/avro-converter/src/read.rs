@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use millrace_api::data::{Blob, Decimal, Struct, Text, Value};
+use millrace_api::data::{Blob, Struct, Text, Value};
 use registry_avro::datum::{self, DatumReader, SkipId};
 
 use crate::fault::{Fault, MAX_VALUE_DEPTH};
-use crate::logical_types::time_out_of_range;
+use crate::logical_types::{decimal, time_out_of_range};
 use crate::map_entries::last_of_each_key;
 use crate::read_plan::{Op, ReadPlan, RecordPlan, Shape, Step};
 
@@ -90,7 +90,7 @@ impl<'p> Reader<'p> {
         match op {
             Op::Decimal(scale) => {
                 let bytes = self.take(count)?;
-                Ok(Decimal::from_be_bytes(bytes, *scale).into())
+                Ok(decimal(bytes, *scale)?.into())
             }
             Op::String => Ok(Value::String(self.text(count)?)),
             Op::Bytes => Ok(Value::Bytes(self.blob(count)?)),
@@ -211,11 +211,9 @@ impl<'p> Reader<'p> {
             Op::Fixed(size) => Value::Bytes(self.blob(*size as usize)?),
             Op::Decimal(scale) => {
                 let count = self.count()?;
-                Decimal::from_be_bytes(self.take(count)?, *scale).into()
+                decimal(self.take(count)?, *scale)?.into()
             }
-            Op::FixedDecimal { size, scale } => {
-                Decimal::from_be_bytes(self.take(*size as usize)?, *scale).into()
-            }
+            Op::FixedDecimal { size, scale } => decimal(self.take(*size as usize)?, *scale)?.into(),
             Op::Enum(symbols) => {
                 let at = self.long()?;
                 let symbol = usize::try_from(at).ok().and_then(|at| symbols.get(at));

@@ -8,7 +8,7 @@ use registry_avro::datum::{self, FieldStep, RecordStep, SkipId, StepId};
 use registry_avro::{AvroSchema, Kind, TypeId};
 
 use crate::anything;
-use crate::avro_types::nullable_member;
+use crate::avro_types::{is_always_null, nullable_member};
 use crate::config::Options;
 use crate::fault::{AVRO_TYPE, Fault, MAX_SCHEMA_DEPTH, MAX_SCHEMA_TYPES};
 use crate::logical_types::{decimal_scale, refused_logical};
@@ -131,6 +131,10 @@ impl ReadPlan {
         let root = match &schema {
             Some(schema) => compiler.op(datum.root(), schema, 0)?,
             None if anything::fits(writer, writer.root()) => Op::Anything,
+            // Any schema will do: no value of it is read.
+            None if is_always_null(compiler.reader) => {
+                compiler.op(datum.root(), &Schema::string(), 0)?
+            }
             None => fail(Fault::new(
                 AVRO_TYPE,
                 "schemaless data that was written with another schema than theirs",

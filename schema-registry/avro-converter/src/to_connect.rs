@@ -10,16 +10,10 @@ use registry_avro::{AvroSchema, Field, Kind, Record, Type, TypeId};
 use crate::avro_types::{is_variant, map_entry, member_name, nullable_member, text, type_name};
 use crate::config::Options;
 use crate::fault::{Fault, MAX_SCHEMA_DEPTH, MAX_SCHEMA_TYPES, STACK_OVERFLOW};
-use crate::java_object::{JavaObject, field_default};
+use crate::java_object::field_default;
 use crate::terms::*;
+use crate::to_connect_attributes::{FromField, Preset, annotate};
 use crate::to_connect_defaults::{from_json, from_object, is_valid};
-
-/// What a field says about the schema of its values.
-#[derive(Debug, Default)]
-struct FromField<'f> {
-    default: Option<JavaObject>,
-    doc: Option<&'f str>,
-}
 
 /// Translates Avro schemas. `unions` counts the unions met under generalized support, which name them.
 pub(crate) fn to_connect(
@@ -36,6 +30,8 @@ pub(crate) fn to_connect(
         context: 0,
         lowest_reference: usize::MAX,
         known: HashMap::new(),
+        recursive: HashMap::new(),
+        is_inside: false,
         types: 0,
         depth: 0,
     };
@@ -47,6 +43,9 @@ struct Enclosing {
     id: TypeId,
     /// What a mention of it inside itself looks like.
     mention: SchemaBuilder,
+    is_mentioned: bool,
+    /// Whether a list, a map or a union has it, which would mention a record that encloses it.
+    is_inside: bool,
 }
 
 struct Conversion<'a> {
@@ -60,15 +59,12 @@ struct Conversion<'a> {
     lowest_reference: usize,
     /// Records that mention none around them, by whether they are optional.
     known: HashMap<(TypeId, bool), Schema>,
+    /// Records that mention themselves and none around them, as they were translated last: a list, a map or a union takes them from here, with the default and the docs of that use.
+    recursive: HashMap<TypeId, Schema>,
+    /// Whether a list, a map or a union has the type that comes next.
+    is_inside: bool,
     types: usize,
     depth: usize,
-}
-
-/// Name and version that a builder came with.
-#[derive(Default, Clone, Copy)]
-struct Preset {
-    name: Option<&'static str>,
-    version: Option<i32>,
 }
 
 impl Conversion<'_> {
@@ -101,9 +97,10 @@ impl Conversion<'_> {
     ) -> Result<Schema, Fault> {
         let avro = self.avro;
         let of = avro.get(id);
+        let is_inside = std::mem::take(&mut self.is_inside);
         match &of.kind {
             Kind::Record(record) if !is_variant(avro, of, record) => {
-                self.record(id, record, optional, from, version)
+                self.record(id, record, is_inside, optional, from, version)
             }
             Kind::Union(branches) => self.union(id, branches, optional, from, version),
             _ => {
@@ -124,12 +121,17 @@ impl Conversion<'_> {
         if let Some(at) = enclosing {
             let at = at + self.context;
             self.lowest_reference = self.lowest_reference.min(at);
+            self.path[at].is_mentioned = true;
             return Ok(self.path[at]
                 .mention
                 .clone()
                 .optional(optional)
                 .build_valid());
         }
+        if let Some(last) = self.recursive.get(&id) {
+            return Ok(last.to_builder().optional(optional).build_valid());
+        }
+        self.is_inside = true;
         self.convert(id, optional, FromField { default: None, doc }, None)
     }
 
@@ -238,9 +240,11 @@ impl Conversion<'_> {
             ));
         };
         let context = std::mem::replace(&mut self.context, self.path.len());
+        let recursive = std::mem::take(&mut self.recursive);
         let key = self.convert(key.schema, false, FromField::default(), None)?;
         let value = self.convert(value.schema, false, FromField::default(), None)?;
         self.context = context;
+        self.recursive = recursive;
         Ok(SchemaBuilder::map(key, value))
     }
 
@@ -248,6 +252,7 @@ impl Conversion<'_> {
         &mut self,
         id: TypeId,
         record: &Record,
+        is_inside: bool,
         optional: bool,
         from: FromField<'_>,
         version: Option<i32>,
@@ -256,7 +261,7 @@ impl Conversion<'_> {
         if reusable && let Some(known) = self.known.get(&(id, optional)) {
             return Ok(known.clone());
         }
-        if self.path.iter().any(|e| e.id == id) {
+        if self.never_ends(id, is_inside) {
             return Err(Fault::new(
                 STACK_OVERFLOW,
                 format!(
@@ -281,16 +286,22 @@ impl Conversion<'_> {
             builder
         };
         let mention = docs(SchemaBuilder::back_reference(record.name.full()));
-        let mention = self.annotate(of, mention, Preset::default(), &from, version)?;
+        let mention = annotate(of, mention, Preset::default(), &from, version, self.options)?;
         let at = self.path.len();
-        self.path.push(Enclosing { id, mention });
+        self.path.push(Enclosing {
+            id,
+            mention,
+            is_mentioned: false,
+            is_inside,
+        });
+        let unions_before = *self.unions;
         let lowest_outside = std::mem::replace(&mut self.lowest_reference, usize::MAX);
         let mut builder = docs(SchemaBuilder::structure());
         for field in &record.fields {
             let schema = self.field(field)?;
             builder = builder.field(Arc::clone(&field.name), schema);
         }
-        self.path.pop();
+        let is_recursive = self.path.pop().is_some_and(|e| e.is_mentioned);
         let closed = self.lowest_reference >= at;
         self.lowest_reference = if closed {
             lowest_outside
@@ -298,10 +309,34 @@ impl Conversion<'_> {
             lowest_outside.min(self.lowest_reference)
         };
         let schema = self.finish(id, builder, Preset::default(), optional, &from, version)?;
-        if reusable && closed {
+        if is_recursive && closed {
+            self.recursive.insert(id, schema.clone());
+        }
+        // A number is given to each union anew at each use of its record.
+        if reusable && closed && *self.unions == unions_before {
             self.known.insert((id, optional), schema.clone());
         }
         Ok(schema)
+    }
+
+    /// Whether the translation of a record would lead to itself for ever: as a plain field a record inside itself is translated once more, until a list, a map or a union
+    /// mentions one that encloses it.
+    fn never_ends(&self, id: TypeId, is_inside: bool) -> bool {
+        let (outside, path) = self.path.split_at(self.context);
+        if outside.iter().any(|e| e.id == id) {
+            return true;
+        }
+        let mut inside = is_inside;
+        for enclosing in path.iter().rev() {
+            if inside {
+                return false;
+            }
+            if enclosing.id == id {
+                return true;
+            }
+            inside = enclosing.is_inside;
+        }
+        false
     }
 
     fn field(&mut self, field: &Field) -> Result<Schema, Fault> {
@@ -374,7 +409,7 @@ impl Conversion<'_> {
         version: Option<i32>,
     ) -> Result<Schema, Fault> {
         let of = self.avro.get(id);
-        let builder = self.annotate(of, builder, preset, from, version)?;
+        let builder = annotate(of, builder, preset, from, version, self.options)?;
         let builder = builder.optional(optional);
         let own_default = of.properties.get(CONNECT_DEFAULT_VALUE);
         if from.default.is_none() && own_default.is_none() {
@@ -398,138 +433,6 @@ impl Conversion<'_> {
                 Ok(schema)
             }
         }
-    }
-
-    /// Doc, version, parameters and name.
-    fn annotate(
-        &self,
-        of: &Type,
-        mut builder: SchemaBuilder,
-        preset: Preset,
-        from: &FromField<'_>,
-        version: Option<i32>,
-    ) -> Result<SchemaBuilder, Fault> {
-        let options = self.options;
-        let own_doc = match &of.kind {
-            Kind::Record(of) => of.doc.as_ref(),
-            Kind::Enum(of) => of.doc.as_ref(),
-            Kind::Fixed(of) => of.doc.as_ref(),
-            _ => None,
-        };
-        let connect_doc = text(of, CONNECT_DOC);
-        if options.discard_type_doc {
-            if let Some(doc) = from.doc.or(own_doc.map(|d| &**d)).or(connect_doc) {
-                builder = builder.doc(doc);
-            }
-            if let Some(doc) = own_doc.filter(|_| options.meta_data) {
-                builder = builder.parameter(CONNECT_RECORD_DOC, Arc::clone(doc));
-            }
-        } else if let Some(doc) = connect_doc.filter(|_| options.meta_data) {
-            builder = builder.doc(doc);
-        }
-        if let Some(name) = preset.name {
-            builder = builder.name(name);
-        }
-        builder = annotate_version(of, builder, preset, version)?;
-        builder = self.annotate_parameters(of, builder)?;
-        if from.default.is_some()
-            && !options.discard_type_doc
-            && options.meta_data
-            && of.properties.get(CONNECT_DEFAULT_VALUE).is_none()
-        {
-            builder = builder.parameter(FIELD_DEFAULT, "true");
-        }
-        let name = match of.properties.get(CONNECT_NAME) {
-            Some(Json::String(name)) => Some(name.to_string()),
-            Some(other) => {
-                return Err(Fault::data(format!(
-                    "Invalid schema name: {}",
-                    other.to_text()
-                )));
-            }
-            None => match &of.kind {
-                Kind::Record(of) => preset.name.is_none().then(|| of.name.full()),
-                Kind::Enum(of) => Some(of.name.full()),
-                Kind::Fixed(of) => preset.name.is_none().then(|| of.name.full()),
-                _ => None,
-            },
-        };
-        match (name, preset.name) {
-            (Some(name), _) if name.starts_with(CONNECT_DEFAULT_FULL) => Ok(builder),
-            (Some(name), Some(preset)) if name != preset => Err(Fault::data(format!(
-                "Mismatched names: name already added to SchemaBuilder ({preset}) differs from name in source schema ({name})"
-            ))),
-            (Some(name), None) if matches!(of.kind, Kind::Union(_)) => {
-                // A union has no properties, so this does not happen; its name stays.
-                Ok(builder.name(name))
-            }
-            (Some(name), None) => Ok(builder.name(name)),
-            _ => Ok(builder),
-        }
-    }
-
-    fn annotate_parameters(
-        &self,
-        of: &Type,
-        mut builder: SchemaBuilder,
-    ) -> Result<SchemaBuilder, Fault> {
-        if let Some(parameters) = of.properties.get(CONNECT_PARAMETERS)
-            && self.options.meta_data
-        {
-            let Json::Object(members) = parameters else {
-                return Err(Fault::data(format!(
-                    "Expected JSON object for schema parameters but found: {}",
-                    parameters.to_text()
-                )));
-            };
-            for (key, value) in members {
-                let Json::String(value) = value else {
-                    return Err(Fault::data(format!(
-                        "Expected schema parameter values to be strings but found: {}",
-                        value.to_text()
-                    )));
-                };
-                builder = builder.parameter(Arc::clone(key), Arc::clone(value));
-            }
-        }
-        for (key, value) in &of.properties {
-            if key.starts_with(AVRO_PREFIX) {
-                let value = match value {
-                    Json::String(text) => Arc::clone(text),
-                    other => java_text(other).into(),
-                };
-                builder = builder.parameter(Arc::clone(key), value);
-            }
-        }
-        Ok(builder)
-    }
-}
-
-fn annotate_version(
-    of: &Type,
-    builder: SchemaBuilder,
-    preset: Preset,
-    version: Option<i32>,
-) -> Result<SchemaBuilder, Fault> {
-    let version = match of.properties.get(CONNECT_VERSION) {
-        Some(Json::Number(number)) => Some(match number.as_i64() {
-            Some(value) => value as i32,
-            None => number.as_f64() as i32,
-        }),
-        Some(other) => {
-            return Err(Fault::data(format!(
-                "Invalid Connect version found: {}",
-                java_text(other)
-            )));
-        }
-        None => version,
-    };
-    match (version.filter(|v| *v >= 0), preset.version) {
-        (Some(found), Some(own)) if found != own => Err(Fault::data(format!(
-            "Mismatched versions: version already added to SchemaBuilder ({own}) differs from version in source schema ({found})"
-        ))),
-        (Some(version), _) | (None, Some(version)) => Ok(builder.version(version)),
-        (None, None) => Ok(builder),
     }
 }
 
@@ -564,25 +467,6 @@ fn bytes(of: &Type, decimal: bool) -> Result<(SchemaBuilder, Preset), Fault> {
         builder = builder.parameter(FIXED_SIZE, fixed.size.to_string());
     }
     Ok((builder, preset))
-}
-
-/// How Java prints the object that a property is.
-fn java_text(json: &Json) -> String {
-    match json {
-        Json::String(text) => text.to_string(),
-        Json::Array(values) => {
-            let values: Vec<String> = values.iter().map(java_text).collect();
-            format!("[{}]", values.join(", "))
-        }
-        Json::Object(members) => {
-            let members: Vec<String> = members
-                .iter()
-                .map(|(key, value)| format!("{key}={}", java_text(value)))
-                .collect();
-            format!("{{{}}}", members.join(", "))
-        }
-        other => other.to_text_styled(java_idioms::json::NumberStyle::Double),
-    }
 }
 
 fn build_fault(error: SchemaError) -> Fault {

@@ -6,7 +6,7 @@ use java_idioms::Json;
 use millrace_api::data::{Blob, Kind as ConnectKind, Schema, Struct, Text, Value, logical};
 use registry_avro::{AvroSchema, Kind, TypeId};
 
-use crate::avro_types::member_name;
+use crate::avro_types::{member_name, schema_member_name};
 use crate::config::Options;
 use crate::fault::{Fault, MAX_SCHEMA_DEPTH};
 use crate::java_object::{JavaObject, latin1};
@@ -62,6 +62,14 @@ pub(crate) fn from_object(
             }
             Value::Map(Arc::new(entries))
         }
+        // Entries of maps with other keys than text would be records, which stand in no default.
+        (ConnectKind::Map, JavaObject::List(values)) if values.is_empty() => {
+            let key = schema.key_schema().ok_or_else(refused)?;
+            if key.kind() == ConnectKind::String && !key.optional() {
+                return Err(refused());
+            }
+            Value::Map(Arc::default())
+        }
         (ConnectKind::Struct, _) if terms::is_union(schema) => {
             return union_member(schema, object, options);
         }
@@ -86,28 +94,40 @@ fn own_default(schema: &Schema) -> Result<Value, Fault> {
     match schema.default() {
         None if schema.optional() => Ok(Value::Null),
         None => Err(Fault::data("Found null value for non-optional schema")),
-        Some(value) => match value {
-            // The original hands the value to its converter of raw values a second time, which takes none but these.
-            Value::Int32(_) | Value::Int64(_) if is_time(schema) => Err(refused()),
-            Value::Boolean(_)
-            | Value::Int32(_)
-            | Value::Int64(_)
-            | Value::Float32(_)
-            | Value::Float64(_)
-            | Value::String(_)
-            | Value::Bytes(_)
-            | Value::Array(_)
-            | Value::Map(_) => Ok(value.clone()),
-            _ => Err(refused()),
-        },
+        Some(value) if is_raw(schema, value) => Ok(value.clone()),
+        Some(_) => Err(refused()),
     }
 }
 
-fn is_time(schema: &Schema) -> bool {
-    matches!(
-        schema.name(),
-        Some(logical::DATE | logical::TIME | logical::TIMESTAMP)
-    )
+/// Whether a value of Connect is one of Avro's library as well: the original hands such a default to its converter of raw values a second time, which takes no others.
+fn is_raw(schema: &Schema, value: &Value) -> bool {
+    let is_time = || {
+        matches!(
+            schema.name(),
+            Some(logical::DATE | logical::TIME | logical::TIMESTAMP)
+        )
+    };
+    match (schema.kind(), value) {
+        (_, Value::Null) => schema.optional(),
+        (ConnectKind::Int32, Value::Int32(_)) | (ConnectKind::Int64, Value::Int64(_)) => !is_time(),
+        (ConnectKind::Boolean, Value::Boolean(_))
+        | (ConnectKind::Float32, Value::Float32(_))
+        | (ConnectKind::Float64, Value::Float64(_))
+        | (ConnectKind::String, Value::String(_))
+        | (ConnectKind::Bytes, Value::Bytes(_)) => true,
+        (ConnectKind::Array, Value::Array(values)) => schema
+            .value_schema()
+            .is_some_and(|of| values.iter().all(|v| is_raw(of, v))),
+        (ConnectKind::Map, Value::Map(entries)) => {
+            match (schema.key_schema(), schema.value_schema()) {
+                (Some(key), Some(of)) if key.kind() == ConnectKind::String && !key.optional() => {
+                    entries.iter().all(|(_, v)| is_raw(of, v))
+                }
+                _ => false,
+            }
+        }
+        _ => false,
+    }
 }
 
 /// A struct with the first field set that can hold the object.
@@ -131,6 +151,11 @@ fn union_member(schema: &Schema, object: &JavaObject, options: Options) -> Resul
         }
     });
     let at = found.ok_or_else(|| Fault::data("Did not find matching union field for data"))?;
+    // A decimal in a fixed, for one, is called otherwise by its schema than by its type.
+    let name = schema_member_name(&schema.fields()[at].schema, at, options)?;
+    if name != *schema.fields()[at].name {
+        return Err(Fault::data(format!("{name} is not a valid field name")));
+    }
     let mut values = vec![Value::Null; schema.fields().len()];
     values[at] = from_object(&schema.fields()[at].schema, Some(object), options)?;
     Ok(Value::Struct(Struct::new(schema.clone(), values)))
@@ -154,14 +179,9 @@ pub(crate) fn from_json(
         Json::Number(number) => number.as_i64().unwrap_or(number.as_f64() as i64),
         _ => 0,
     };
+    // Text is none: as in the original, an infinite default survives only where the Avro field has it too.
     let double = match json {
         Json::Number(number) => number.as_f64(),
-        Json::String(text) => match &**text {
-            "NaN" => f64::NAN,
-            "Infinity" => f64::INFINITY,
-            "-Infinity" => f64::NEG_INFINITY,
-            _ => 0.0,
-        },
         _ => 0.0,
     };
     let value = match &avro.get(id).kind {
@@ -219,10 +239,15 @@ pub(crate) fn from_json(
             let mut values = Vec::with_capacity(record.fields.len());
             for field in &record.fields {
                 let (_, of) = schema.field(&field.name).ok_or_else(refused)?;
-                values.push(match members.get(&*field.name) {
+                let value = match members.get(&*field.name) {
                     Some(json) => next(field.schema, &of.schema, json)?,
                     None => Value::Null,
-                });
+                };
+                // No struct takes it, whether the field has a default or not.
+                if value.is_null() && !of.schema.optional() {
+                    return Err(refused());
+                }
+                values.push(value);
             }
             if schema.fields().len() != values.len() {
                 return Err(refused());
@@ -235,9 +260,9 @@ pub(crate) fn from_json(
             if matches!(kind, Kind::Null) {
                 return Ok(Value::Null);
             }
-            // Of two types, one of them null, or of one: the schema is the member's own.
+            // Of a type and null: the original looks for the member's field in the type's own schema, and drops the default when there is none.
             if !terms::is_union(schema) {
-                return next(first, schema, json);
+                return Err(refused());
             }
             let name = member_name(kind, 0, options);
             let (_, field) = schema.field(&name).ok_or_else(refused)?;

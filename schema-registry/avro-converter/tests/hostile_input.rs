@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use millrace_api::data::{Data, Schema, SchemaBuilder, Struct, Value};
+use millrace_api::plugin::DataError;
 use millrace_avro_converter::AvroConverterPlugin;
 use registry_client::memory::{ConverterInMemory, MemoryRegistry};
 use registry_client::{NewSchema, SchemaType};
@@ -35,6 +36,17 @@ fn reading(schema: &str) -> Fixture {
     };
     registry.add("t-value", &schema);
     Fixture::on(registry, &[], false).expect("a converter")
+}
+
+/// An error with its causes.
+fn chain(error: &DataError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 const ANYTHING: &str = "io.confluent.connect.avro.Anything";
@@ -225,4 +237,50 @@ fn of_a_key_given_twice_the_last_value_counts() {
     let read = fixture.read(&payload).expect("read");
     let expected = vec![("a".into(), Value::Int32(3)), ("b".into(), Value::Int32(2))];
     assert_eq!(read.value, Value::Map(Arc::new(expected)));
+}
+
+#[test]
+fn a_payload_cut_anywhere_is_refused_with_its_topic_and_id() {
+    within_limits(|| {
+        let mut fixture = reading(
+            r#"{"type":"record","name":"R","fields":[{"name":"a","type":"string"},{"name":"b","type":["null",{"type":"array","items":"double"}]},{"name":"c","type":{"type":"map","values":"bytes"}},{"name":"d","type":{"type":"fixed","name":"F","size":3}}]}"#,
+        );
+        let mut payload = vec![0, 0, 0, 0, 1, 4, b'x', b'y', 2];
+        // A block that says its size.
+        payload.extend([1, 16]);
+        payload.extend(1.5f64.to_le_bytes());
+        payload.extend([0, 2, 2, b'k', 2, 9, 0, 1, 2, 3]);
+        assert!(fixture.read(&payload).is_ok());
+        for length in 0..payload.len() {
+            let error = fixture.read(&payload[..length]).expect_err("cut");
+            let chain = chain(&error);
+            assert!(chain.contains("for topic t "), "{length}: {chain}");
+            if length >= 5 {
+                assert!(chain.contains("id=1"), "{length}: {chain}");
+            }
+        }
+        payload[0] = 2;
+        let error = fixture.read(&payload).expect_err("magic byte");
+        assert!(chain(&error).contains("Unknown magic byte!"));
+    });
+}
+
+#[test]
+fn a_decimal_of_no_bytes_is_no_number() {
+    let decimal = r#"{"type":"bytes","logicalType":"decimal","precision":4,"scale":2}"#;
+    let record = format!(
+        r#"{{"type":"record","name":"R","fields":[{{"name":"d","type":{decimal},"default":""}}]}}"#
+    );
+    for (schema, body) in [(decimal, &[][..]), (&record, &[0])] {
+        let mut fixture = reading(schema);
+        let mut payload = vec![0, 0, 0, 0, 1];
+        payload.extend(body);
+        let error = fixture.read(&payload).expect_err("malformed");
+        let chain = chain(&error);
+        assert!(chain.contains("has no bytes"), "{chain}");
+    }
+    // The default that is none is left out, and values are read.
+    let read = reading(&record).read(&[0, 0, 0, 0, 1, 2, 5]).expect("read");
+    let schema = read.schema.expect("a schema");
+    assert_eq!(schema.fields()[0].schema.default(), None);
 }
