@@ -1,10 +1,14 @@
 //! Compatibility levels over the versions of a subject, and the message list.
 
+mod alike;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use registry_formats::{Direction, ParsedSchema, Policy};
+
+use alike::Alike;
 
 use crate::RegistryError;
 use crate::config::{Config, LenientPolicy, Level};
@@ -66,7 +70,11 @@ impl Registry {
                 .filter(|old| group.is_none() || group_of(&old.content) == wanted);
             let found = if level.is_transitive() {
                 let candidates: Vec<&Entry> = candidates.map(|old| &**old).collect();
+                let alike = Alike::new(level, new);
                 self.first_failure(&candidates, &|old| {
+                    if alike.as_ref().is_some_and(|a| a.allows(&old.content)) {
+                        return Ok(Vec::new());
+                    }
                     let parsed = self.parse_stored(old, Keep::IfThereIsRoom)?;
                     compare(level, policy, &new.parsed, &parsed, old)
                 })

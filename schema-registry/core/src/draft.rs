@@ -1,7 +1,7 @@
 //! A schema on its way in: parsed, validated, made canonical.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use java_idioms::Json;
 use java_idioms::json::ReadOptions;
@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::content::{Content, Entry, TypeName, identity};
 use crate::metadata::Metadata;
 use crate::name::SubjectName;
+use crate::outline::Outline;
 use crate::parsed_cache::{Keep, ParseKey};
 use crate::references::{self, Resolution};
 use crate::registry::Registry;
@@ -36,6 +37,27 @@ pub(crate) struct Draft {
 pub(crate) struct Canonical {
     pub(crate) parsed: ParsedSchema,
     pub(crate) content: Content,
+    outline: OnceLock<Option<Outline>>,
+}
+
+impl Canonical {
+    pub(crate) fn new(parsed: ParsedSchema, content: Content) -> Self {
+        Self {
+            parsed,
+            content,
+            outline: OnceLock::new(),
+        }
+    }
+
+    /// Where the fields of an Avro record are; looked for once.
+    pub(crate) fn outline(&self) -> Option<&Outline> {
+        self.outline
+            .get_or_init(|| match self.content.schema_type {
+                TypeName::Known(SchemaType::Avro) => Outline::of(&self.content.text),
+                _ => None,
+            })
+            .as_ref()
+    }
 }
 
 /// How a draft is parsed.
@@ -325,16 +347,16 @@ impl Registry {
             let canonical = parsed.canonical();
             (parsed, canonical, complete)
         };
-        Ok(Some(Canonical {
+        Ok(Some(Canonical::new(
             parsed,
-            content: Content::new(
+            Content::new(
                 TypeName::Known(schema_type),
                 canonical.into(),
                 references,
                 draft.metadata.clone(),
                 draft.rule_set.clone(),
             ),
-        }))
+        )))
     }
 
     pub(crate) fn resolution(&self, live_only: bool) -> Resolution {

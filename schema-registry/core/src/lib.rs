@@ -16,6 +16,7 @@ mod lookup;
 mod loose;
 mod metadata;
 mod name;
+mod outline;
 mod parsed_cache;
 mod plan;
 mod query;

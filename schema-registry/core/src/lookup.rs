@@ -167,6 +167,12 @@ impl Registry {
             if content.text == old.content.text {
                 return Ok(true);
             }
+            if new
+                .outline()
+                .is_some_and(|outline| outline.has_other_names(&old.content.text))
+            {
+                return Ok(false);
+            }
             let hash = loose::of(content, || Some(new.parsed.clone()));
             let old_hash = loose::of(&old.content, || {
                 self.parse_stored(old, Keep::IfThereIsRoom).ok()

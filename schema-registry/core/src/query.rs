@@ -259,8 +259,8 @@ pub struct AssociationFilter {
     pub resource_type: Option<String>,
     /// `associationType`, repeated
     pub association_types: Vec<String>,
-    /// `lifecycle`
-    pub lifecycle: Option<String>,
+    /// `lifecycle`, repeated: `GET /schemas` takes several, and `NONE` for subjects without an association; the lists of associations take the first
+    pub lifecycles: Vec<String>,
     /// `offset`, `limit`
     pub page: Page,
 }

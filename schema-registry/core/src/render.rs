@@ -77,6 +77,8 @@ pub(crate) struct Shown<'a> {
     pub(crate) stored: Option<(i64, bool)>,
     /// `["alias"]`
     pub(crate) aliases: Option<&'a [String]>,
+    /// `[{…}]`
+    pub(crate) associations: Option<&'a str>,
 }
 
 impl<'a> Shown<'a> {
@@ -94,6 +96,7 @@ impl<'a> Shown<'a> {
             max_id: None,
             stored: None,
             aliases: None,
+            associations: None,
         }
     }
 
@@ -228,6 +231,7 @@ pub(crate) fn write_schema(shown: &Shown<'_>, personality: Personality, out: &mu
         w.name("aliases");
         write_texts(aliases.iter().map(String::as_str), w.out);
     }
+    w.raw("associations", shown.associations);
     w.finish();
 }
 

@@ -166,6 +166,24 @@ fn weak_associations_need_a_subject_with_a_version() {
 }
 
 #[test]
+fn a_batch_that_reads_says_what_is_wrong_with_each_request() {
+    let mut played = Played::new();
+    assert_eq!(played.change(&create(STRONG)).0, 200);
+    let body = r#"{"requests":[{"resourceId":"id1"},{},{"resourceName":"orders","resourceNamespace":"-"}]}"#;
+    let (status, answer) = text(played.registry.query(&Query::AssociationsBatchGet {
+        body: Some(body.as_bytes().to_vec()),
+    }));
+    assert_eq!(status, 207);
+    for expected in [
+        r#"{"results":[{"result":{"resourceName":"orders","resourceNamespace":"lkc","resourceId":"id1","resourceType":"topic","associations":[{"#,
+        r#"{"error":{"error_code":500,"message":"Error while getting associations: property: resourceId; detail: either resourceId or resourceName must be specified"}}"#,
+        r#"{"error":{"error_code":500,"message":"Error while getting associations: All associations must have the same resourceName, resourceNamespace, resourceId, and resourceType."}}"#,
+    ] {
+        assert!(answer.contains(expected), "{answer}");
+    }
+}
+
+#[test]
 fn each_request_of_a_batch_has_its_own_result() {
     let mut played = Played::new();
     let batch = r#"{"requests":[
@@ -217,19 +235,45 @@ fn schemas_are_listed_by_the_associations_of_their_subjects() {
             associations: filter,
             page: registry_core::Page::default(),
         }));
-        (status, body.matches("\"version\":").count())
+        (status, body.matches("\"version\":").count(), body)
     };
     let of = |lifecycle: Option<&str>, kinds: &[&str]| {
         Some(AssociationFilter {
-            lifecycle: lifecycle.map(str::to_owned),
+            lifecycles: lifecycle.map(str::to_owned).into_iter().collect(),
             association_types: kinds.iter().map(|k| (*k).to_owned()).collect(),
             ..AssociationFilter::default()
         })
     };
-    assert_eq!(listed(None), (200, 2));
-    assert_eq!(listed(of(Some("STRONG"), &[])), (200, 1));
-    assert_eq!(listed(of(Some("WEAK"), &[])), (200, 0));
-    assert_eq!(listed(of(None, &["key", "value"])), (200, 1));
-    assert_eq!(listed(of(None, &["key"])), (200, 0));
-    assert_eq!(listed(of(Some("x"), &[])).0, 404);
+    let count = |filter: Option<AssociationFilter>| {
+        let (status, count, _) = listed(filter);
+        (status, count)
+    };
+    assert_eq!(count(None), (200, 2));
+    assert_eq!(count(of(Some("STRONG"), &[])), (200, 1));
+    assert_eq!(count(of(Some("WEAK"), &[])), (200, 0));
+    assert_eq!(count(of(None, &["key", "value"])), (200, 1));
+    assert_eq!(count(of(None, &["key"])), (200, 0));
+    assert_eq!(count(of(Some("x"), &[])).0, 404);
+    // Without an association, of any type or of the wanted ones.
+    let (status, found, body) = listed(of(Some("NONE"), &[]));
+    assert_eq!((status, found), (200, 1));
+    assert!(body.contains("\"subject\":\"other\"") && !body.contains("associations"));
+    assert_eq!(count(of(Some("NONE"), &["key"])), (200, 2));
+    let (_, found, body) = listed(Some(AssociationFilter {
+        lifecycles: vec!["NONE".to_owned(), "STRONG".to_owned()],
+        ..AssociationFilter::default()
+    }));
+    assert_eq!(found, 2);
+    assert!(
+        body.contains(",\"deleted\":false,\"associations\":[{\"subject\":"),
+        "{body}"
+    );
+    let resource_type = |wanted: &str| {
+        Some(AssociationFilter {
+            resource_type: Some(wanted.to_owned()),
+            ..AssociationFilter::default()
+        })
+    };
+    assert_eq!(count(resource_type("topic")), (200, 1));
+    assert_eq!(count(resource_type("")), (200, 0));
 }

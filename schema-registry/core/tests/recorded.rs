@@ -152,7 +152,7 @@ fn route(method: &str, path: &str, body: Option<Vec<u8>>) -> Option<Call> {
     let filter = || AssociationFilter {
         resource_type: get("resourceType"),
         association_types: all("associationType"),
-        lifecycle: get("lifecycle"),
+        lifecycles: all("lifecycle"),
         page,
     };
     let p: Vec<&str> = parts.iter().map(String::as_str).collect();

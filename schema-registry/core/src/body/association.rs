@@ -37,6 +37,10 @@ impl Lifecycle {
         }
     }
 
+    pub(crate) fn of(strong: bool) -> Self {
+        if strong { Self::Strong } else { Self::Weak }
+    }
+
     fn read(members: &Members<'_>) -> Result<Option<Self>, RegistryError> {
         match members.text("lifecycle")? {
             None => Ok(None),
@@ -413,14 +417,22 @@ impl BatchGet {
 }
 
 impl Get {
-    /// What is wrong with the request.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
+    /// What is wrong with the request, as the original's exception says it.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let illegal =
+            |property: &str, detail: &str| Err(format!("property: {property}; detail: {detail}"));
         let given = |text: &Option<Arc<str>>| text.as_ref().is_some_and(|t| !t.is_empty());
         if !given(&self.resource.id) && !given(&self.resource.name) {
-            return Err("either resourceId or resourceName must be specified");
+            return illegal(
+                "resourceId",
+                "either resourceId or resourceName must be specified",
+            );
         }
         if given(&self.resource.name) && !given(&self.resource.namespace) {
-            return Err("resourceNamespace is required when resourceName is specified");
+            return illegal(
+                "resourceNamespace",
+                "resourceNamespace is required when resourceName is specified",
+            );
         }
         Ok(())
     }

@@ -20,6 +20,8 @@ pub(crate) fn parse(body: Option<&[u8]>, class: &str) -> Result<Option<Object>, 
     let Some(body) = body else {
         return Ok(None);
     };
+    // A mark of the byte order is skipped, as Jackson does.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let text = match std::str::from_utf8(body) {
         Ok(text) => text,
         Err(error) => {

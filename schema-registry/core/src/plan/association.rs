@@ -38,6 +38,8 @@ struct Play {
     writes: Vec<TopicWrite>,
     draft: PendingDraft,
     options: Options,
+    /// Errors are told within an answer.
+    batch: bool,
 }
 
 impl Play {
@@ -47,6 +49,7 @@ impl Play {
             writes: Vec::new(),
             draft: PendingDraft::alone(),
             options,
+            batch: false,
         }
     }
 
@@ -159,6 +162,7 @@ pub(super) fn batch(registry: &Registry, body: Option<&[u8]>, options: Options) 
         .ok_or_else(|| RegistryError::missing_body("mutateAssociations.arg4"))?;
     let batch = BatchMutation::read(&members)?;
     let mut play = Play::new(registry, options);
+    play.batch = true;
     let mut out = String::from("{\"results\":[");
     for (i, (mut resource, mut operations)) in batch.0.into_iter().enumerate() {
         if i > 0 {
@@ -186,8 +190,20 @@ pub(super) fn batch(registry: &Registry, body: Option<&[u8]>, options: Options) 
 /// Errors of one request of a batch have fewer codes.
 fn in_batch(error: RegistryError) -> RegistryError {
     match error.code {
-        40903..=40908 | 42209 | 42212 | 40901 | 409 => error,
+        40903..=40908 | 42212 | 40901 | 409 => error,
         42201 => RegistryError::new(42212, error.message),
+        42209 => RegistryError::new(42209, "Write failed because schema is too large"),
+        // The exception behind it says only which version.
+        42206 => RegistryError::new(
+            500,
+            format!(
+                "Error while creating association: {}",
+                error
+                    .message
+                    .trim_start_matches("One or more references exist to the schema ")
+                    .trim_end_matches('.')
+            ),
+        ),
         _ => RegistryError::new(
             500,
             format!("Error while creating association: {}", error.message),
@@ -453,11 +469,15 @@ impl Play {
                     let mut writes = {
                         let state = self.scratch.state();
                         if !state.associations.of_subject(&name).is_empty() {
-                            let why = exists_for_subject(&association.key.subject).message;
-                            return Err(RegistryError::new(
-                                500,
-                                format!("Error while deleting association: {why}"),
-                            ));
+                            let subject = &association.key.subject;
+                            return Err(if self.batch {
+                                exists_for_subject(subject)
+                            } else {
+                                RegistryError::new(
+                                    500,
+                                    format!("Error while deleting association: {subject}"),
+                                )
+                            });
                         }
                         super::delete::delete_records(&self.scratch, &state, &name, permanent)?.0
                     };

@@ -66,7 +66,7 @@ pub(super) fn plan(
             return Err(if state.has_subjects(Some(&target), false) {
                 RegistryError::version_not_found(version)
             } else {
-                RegistryError::subject_not_found(subject)
+                RegistryError::subject_not_found(&target)
             });
         };
         let before = request

@@ -21,19 +21,79 @@ const TOPIC: &str = "topic";
 /// Which associations are meant.
 #[derive(Debug)]
 pub(super) enum Of<'q> {
-    Any,
     Subject(&'q str),
     Resource(&'q str),
     ResourceName { namespace: &'q str, name: &'q str },
 }
 
-/// The subjects that have an association of this kind.
-pub(super) fn subjects(
-    registry: &Registry,
-    filter: &AssociationFilter,
-) -> Result<BTreeSet<Arc<str>>, RegistryError> {
-    let found = filtered(registry, &Of::Any, filter)?;
-    Ok(found.iter().map(|a| Arc::clone(&a.key.subject)).collect())
+/// Which subjects `GET /schemas` shows, by their associations.
+#[derive(Debug)]
+pub(super) struct BySubject {
+    /// Those that match the filter, by subject.
+    matching: BTreeMap<Arc<str>, Vec<Arc<Association>>>,
+    /// Subjects that have one of the wanted type, whatever its lifecycle.
+    associated: BTreeSet<Arc<str>>,
+    /// Subjects without one are shown too.
+    unassociated: bool,
+}
+
+impl BySubject {
+    /// # Errors
+    /// 404 for a lifecycle that there is not.
+    pub(super) fn new(
+        registry: &Registry,
+        filter: &AssociationFilter,
+    ) -> Result<Self, RegistryError> {
+        let mut wanted = Vec::new();
+        let mut unassociated = false;
+        for name in &filter.lifecycles {
+            match Lifecycle::from_name(name) {
+                Some(lifecycle) => wanted.push(lifecycle),
+                None if name == "NONE" => unassociated = true,
+                None => return Err(RegistryError::http_not_found()),
+            }
+        }
+        let mut matching: BTreeMap<Arc<str>, Vec<Arc<Association>>> = BTreeMap::new();
+        let mut associated = BTreeSet::new();
+        // Here no type of resource means any.
+        let of_type = |kind: &str| {
+            filter.association_types.is_empty()
+                || filter.association_types.iter().any(|t| t == kind)
+        };
+        for association in registry.state().associations.all() {
+            let key = &association.key;
+            let resource = filter.resource_type.as_deref();
+            if resource.is_some_and(|wanted| *wanted != *key.resource_type)
+                || !of_type(&key.association_type)
+            {
+                continue;
+            }
+            associated.insert(Arc::clone(&key.subject));
+            let lifecycle = Lifecycle::of(association.value.strong);
+            if filter.lifecycles.is_empty() || wanted.contains(&lifecycle) {
+                matching
+                    .entry(Arc::clone(&key.subject))
+                    .or_default()
+                    .push(Arc::clone(association));
+            }
+        }
+        Ok(Self {
+            matching,
+            associated,
+            unassociated,
+        })
+    }
+
+    /// Whether the schemas of a subject are shown.
+    pub(super) fn shows(&self, subject: &str) -> bool {
+        self.matching.contains_key(subject)
+            || (self.unassociated && !self.associated.contains(subject))
+    }
+
+    /// The associations shown with them, as JSON.
+    pub(super) fn of(&self, subject: &str) -> Option<String> {
+        self.matching.get(subject).map(|found| array(found.iter()))
+    }
 }
 
 fn filtered(
@@ -41,7 +101,7 @@ fn filtered(
     of: &Of<'_>,
     filter: &AssociationFilter,
 ) -> Result<Vec<Arc<Association>>, RegistryError> {
-    let lifecycle = match filter.lifecycle.as_deref() {
+    let lifecycle = match filter.lifecycles.first() {
         None => None,
         // As for numbers that are none.
         Some(name) => Some(Lifecycle::from_name(name).ok_or_else(RegistryError::http_not_found)?),
@@ -64,15 +124,19 @@ pub(super) fn list(
 ) -> Result<Answer, RegistryError> {
     let window = Window::new(filter.page, registry.settings().schema_limits)?;
     let found = filtered(registry, of, filter)?;
+    Ok(Answer::ok(array(window.cut(found.iter()))))
+}
+
+fn array<'a>(associations: impl Iterator<Item = &'a Arc<Association>>) -> String {
     let mut out = String::from("[");
-    for (i, association) in window.cut(found.iter()).enumerate() {
+    for (i, association) in associations.enumerate() {
         if i > 0 {
             out.push(',');
         }
         write(association, &mut out);
     }
     out.push(']');
-    Ok(Answer::ok(out))
+    out
 }
 
 fn find(
@@ -87,7 +151,6 @@ fn find(
         .associations
         .all()
         .filter(|a| match of {
-            Of::Any => true,
             Of::Subject(subject) => *a.key.subject == **subject,
             Of::Resource(id) => *a.value.resource_id == **id,
             Of::ResourceName { namespace, name } => {
@@ -96,7 +159,7 @@ fn find(
             }
         })
         .filter(|a| *a.key.resource_type == *resource_type && kind(&a.key.association_type))
-        .filter(|a| lifecycle.is_none_or(|wanted| (wanted == Lifecycle::Strong) == a.value.strong))
+        .filter(|a| lifecycle.is_none_or(|wanted| wanted == Lifecycle::of(a.value.strong)))
         .cloned()
         .collect()
 }
@@ -191,6 +254,26 @@ pub(crate) fn write_response(
     out.push_str(if separator == "{" { "{}" } else { "}" });
 }
 
+/// What the original says where one answer would have to show associations of several resources.
+pub(crate) const NOT_ONE_RESOURCE: &str = "All associations must have the same resourceName, resourceNamespace, resourceId, and resourceType.";
+
+/// Whether all associations belong to the resource as the answer describes it.
+pub(crate) fn same_resource(resource: &Resource, associations: &[Arc<Association>]) -> bool {
+    associations.iter().all(|a| {
+        resource.name.as_ref() == Some(&a.key.resource_name)
+            && resource.namespace.as_ref() == Some(&a.key.resource_namespace)
+            && resource.id.as_ref() == Some(&a.value.resource_id)
+            && resource.resource_type.as_ref() == Some(&a.key.resource_type)
+    })
+}
+
+fn failed(why: &str, out: &mut String) {
+    let error = RegistryError::new(500, format!("Error while getting associations: {why}"));
+    out.push_str("{\"error\":");
+    out.push_str(&error.body());
+    out.push('}');
+}
+
 /// `POST /associations:batchGet`
 pub(super) fn batch_get(
     registry: &Registry,
@@ -206,10 +289,7 @@ pub(super) fn batch_get(
             out.push(',');
         }
         if let Err(why) = get.check() {
-            let error = RegistryError::new(500, format!("Error while getting associations: {why}"));
-            out.push_str("{\"error\":");
-            out.push_str(&error.body());
-            out.push('}');
+            failed(&why, &mut out);
             continue;
         }
         let mut resource = get.resource.clone();
@@ -237,6 +317,10 @@ pub(super) fn batch_get(
             resource
                 .id
                 .get_or_insert_with(|| Arc::clone(&first.value.resource_id));
+        }
+        if !same_resource(&resource, &found) {
+            failed(NOT_ONE_RESOURCE, &mut out);
+            continue;
         }
         let mut schemas = BTreeMap::new();
         if with_schemas {

@@ -128,8 +128,12 @@ fn uses(
 ) -> Result<Vec<(String, i32)>, RegistryError> {
     let state = registry.state();
     let found = find(&state, id, subject)
-        .and_then(|entry| state.context(&entry.subject.context))
-        .and_then(|context| context.ids.get(&id))
+        .and_then(|entry| {
+            let context = state.context(&entry.subject.context)?;
+            // By content, as the original has it: where an import gave one content two ids, both show the uses of the later.
+            let id = context.identities.get(&entry.content.identity)?;
+            context.ids.get(id)
+        })
         .ok_or_else(RegistryError::schema_not_found)?;
     Ok(found
         .in_order()

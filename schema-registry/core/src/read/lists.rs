@@ -148,9 +148,12 @@ pub(super) fn schemas(
                 .is_some_and(|rules| rules.has_type(rule_type))
         });
     }
-    if let Some(wanted) = filter.associations {
-        let subjects = super::associations::subjects(registry, wanted)?;
-        found.retain(|(name, _)| subjects.contains(name.as_str()));
+    let associations = filter
+        .associations
+        .map(|wanted| super::associations::BySubject::new(registry, wanted))
+        .transpose()?;
+    if let Some(associations) = &associations {
+        found.retain(|(name, _)| associations.shows(name));
     }
     found.sort_by(|(a, x), (b, y)| (a, x.version).cmp(&(b, y.version)));
     let mut out = String::from("[");
@@ -160,6 +163,8 @@ pub(super) fn schemas(
         }
         let mut shown = Shown::of_entry(entry, name);
         shown.aliases = aliases.get(name).map(Vec::as_slice);
+        let associated = associations.as_ref().and_then(|all| all.of(name));
+        shown.associations = associated.as_deref();
         write_schema(&shown, registry.settings().personality, &mut out);
     }
     out.push(']');

@@ -203,11 +203,11 @@ pub(super) fn list(
     page: Page,
 ) -> Result<Answer, RegistryError> {
     let name = aliased(registry, subject);
-    let window = Window::new(page, registry.settings().version_limits)?;
     let state = registry.state();
     if !state.has_subjects(Some(&name), deleted) {
         return Err(RegistryError::subject_not_found(&name));
     }
+    let window = Window::new(page, registry.settings().version_limits)?;
     let versions = state
         .subject(&name)
         .map(|s| s.versions())
