@@ -1,4 +1,4 @@
-//! Tags inside schema texts: `confluent:tags` of records, objects and their fields.
+//! Tags inside schema texts: `confluent:tags` of records, objects and their fields. Those of Protobuf are options, which its own crate reads and changes.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 300;
 /// Tags of a record or of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaggedEntity {
-    /// Avro: `namespace.Record` or `namespace.Record.field`. JSON Schema: `object.field`, through the types on the way.
+    /// Avro: `namespace.Record` or `namespace.Record.field`. JSON Schema: `object.field`, through the types on the way. Protobuf: `Message.field`, without the package.
     pub path: String,
     /// A field, otherwise a record.
     pub is_field: bool,
@@ -22,8 +22,11 @@ pub struct TaggedEntity {
 }
 
 impl ParsedSchema {
-    /// Every record and field with tags, in the order of the text. Empty for Protobuf, whose tags are options of another form.
+    /// Every record and field with tags, in the order of the text; in Protobuf the fields of oneofs come before the others of their message.
     pub fn tags(&self) -> Vec<TaggedEntity> {
+        if let Self::Protobuf(schema) = self {
+            return schema.tags().into_iter().map(from_protobuf).collect();
+        }
         let mut found = Vec::new();
         if let Some(tree) = self.tree() {
             let mut visit = |node: &Object, path: &str, is_field: bool| {
@@ -48,14 +51,17 @@ impl ParsedSchema {
     /// The text with tags added, then others removed.
     ///
     /// # Errors
-    /// The text of the refusal: an entity that the schema does not have, or a format whose texts carry no tags.
+    /// The text of the refusal: an entity that the schema does not have.
     pub fn with_tags(
         &self,
         add: &[TaggedEntity],
         remove: &[TaggedEntity],
     ) -> Result<String, String> {
-        if matches!(self, Self::Protobuf(_)) {
-            return Err("Tags cannot be changed in a schema of type PROTOBUF: change the text and register it".to_owned());
+        if let Self::Protobuf(schema) = self {
+            let all = |entities: &[TaggedEntity]| -> Vec<_> {
+                entities.iter().cloned().map(to_protobuf).collect()
+            };
+            return schema.with_tags(&all(add), &all(remove));
         }
         let Some(mut tree) = self.tree() else {
             return Err("The schema is nested too deeply to change its tags".to_owned());
@@ -102,6 +108,22 @@ impl ParsedSchema {
             ..ReadOptions::default()
         };
         Json::read(&self.canonical(), options).ok()
+    }
+}
+
+fn from_protobuf(entity: registry_protobuf::TaggedEntity) -> TaggedEntity {
+    TaggedEntity {
+        path: entity.path,
+        is_field: entity.is_field,
+        tags: entity.tags,
+    }
+}
+
+fn to_protobuf(entity: TaggedEntity) -> registry_protobuf::TaggedEntity {
+    registry_protobuf::TaggedEntity {
+        path: entity.path,
+        is_field: entity.is_field,
+        tags: entity.tags,
     }
 }
 
@@ -431,5 +453,21 @@ mod tests {
             changed.contains(r#""b":{"type":"string","confluent:tags":["B"]}"#),
             "{changed}"
         );
+    }
+
+    #[test]
+    fn protobuf_tags_are_options() {
+        let text =
+            "syntax = \"proto3\"; message M { int32 a = 1 [(confluent.field_meta).tags = \"A\"]; }";
+        let schema = parse(SchemaType::Protobuf, text);
+        assert_eq!(schema.tags(), [entity("M.a", true, &["A"])]);
+        let changed = schema
+            .with_tags(
+                &[entity("M", false, &["T"])],
+                &[entity("M.a", true, &["A"])],
+            )
+            .expect("changed");
+        let tags = parse(SchemaType::Protobuf, &changed).tags();
+        assert_eq!(tags, [entity("M", false, &["T"])]);
     }
 }

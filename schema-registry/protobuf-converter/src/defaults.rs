@@ -45,7 +45,9 @@ pub(crate) fn parse_default(reader: ScalarReader, text: &str) -> Result<Value, F
         }
     };
     Ok(match scalar_kind(reader.scalar) {
-        Kind::Int32 => crate::read::narrow(integer().ok_or_else(wrong)? as i32, reader.becomes),
+        Kind::Int32 => {
+            crate::read_scalar::narrow(integer().ok_or_else(wrong)? as i32, reader.becomes)
+        }
         Kind::Int64 => Value::Int64(integer().ok_or_else(wrong)?),
         Kind::Float32 => Value::Float32(float().ok_or_else(wrong)? as f32),
         Kind::Float64 => Value::Float64(float().ok_or_else(wrong)?),

@@ -12,7 +12,7 @@
 //!   data's own schema under the id of the other;
 //! * with `optional.for.nullables`, a oneof of several members is read; the original refuses it, because the members that are not set are required;
 //! * a struct that is a variant, and a struct that refers to one around its parent, are written; the original fails on both;
-//! * messages without end (`generate.struct.for.nulls` on a recursive message, values nested more than 100 deep) are refused; the original overflows its stack.
+//! * messages without end (`generate.struct.for.nulls` on a message that holds itself, values nested more than 100 deep) are refused; the original overflows its stack.
 
 mod calendar;
 mod circles;
@@ -24,9 +24,11 @@ mod fault;
 mod logical;
 mod memo;
 mod names;
+mod parts;
 mod plugin;
 mod read;
 mod read_plan;
+mod read_scalar;
 mod references;
 mod terms;
 mod to_connect;

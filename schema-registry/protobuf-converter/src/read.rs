@@ -4,21 +4,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use millrace_api::data::{Blob, Schema, Struct, Value};
-use registry_protobuf::Scalar;
-use registry_protobuf::wire::{MAX_MESSAGE_DEPTH, WireError, WireReader, WireValue, unzigzag};
+use registry_protobuf::wire::{MAX_MESSAGE_DEPTH, WireError, WireReader, WireValue};
 
 use crate::fault::{Fault, INVALID_PROTOCOL_BUFFER};
+use crate::parts::{Element, Part, Raw};
 use crate::read_plan::{
-    Becomes, Child, EntryDefault, EntryReader, EnumReader, FieldReader, Layout, Place, ReadPlan,
-    ReadRoot, ScalarReader, ValueReader,
+    Child, EntryDefault, EntryReader, FieldReader, Layout, Place, ReadPlan, ReadRoot, ScalarReader,
+    ValueReader,
 };
+use crate::read_scalar::{read_packed, read_scalar, scalar_default, slice, wire};
+
+const MISSING_FIELDS: &str = "Message missing required fields";
 
 /// Maps of up to so many entries are searched for equal keys one by one.
 const SMALL_MAP: usize = 16;
-
-fn wire(error: WireError) -> Fault {
-    Fault::new(INVALID_PROTOCOL_BUFFER, error.to_string())
-}
 
 /// A message that is being read, and those around it.
 struct Level<'l> {
@@ -29,6 +28,27 @@ struct Level<'l> {
 }
 
 impl<'l> Level<'l> {
+    /// A message in this one.
+    fn inner(&'l self, child: &'l Child) -> Level<'l> {
+        match child {
+            Child::Inner(schema, layout) => Level {
+                layout,
+                schema,
+                outer: Some(self),
+                depth: self.depth + 1,
+            },
+            Child::Enclosing(levels) => {
+                let around = self.enclosing(*levels);
+                Level {
+                    layout: around.layout,
+                    schema: around.schema,
+                    outer: around.outer,
+                    depth: self.depth + 1,
+                }
+            }
+        }
+    }
+
     /// So many levels further out.
     fn enclosing(&'l self, levels: usize) -> &'l Level<'l> {
         let mut level = self;
@@ -55,7 +75,7 @@ impl ReadPlan {
                     outer: None,
                     depth: 0,
                 };
-                Message { payload }.read(&level, bytes, None)
+                Message { payload }.read(&level, bytes)
             }
         }
     }
@@ -66,23 +86,15 @@ struct Message<'p> {
 }
 
 impl<'p> Message<'p> {
-    /// Reads a message, on top of what an earlier part of it has set.
-    fn read(
-        &self,
-        level: &Level<'_>,
-        bytes: &'p [u8],
-        before: Option<Struct>,
-    ) -> Result<Value, Fault> {
+    fn read(&self, level: &Level<'_>, bytes: &'p [u8]) -> Result<Value, Fault> {
         if level.depth >= MAX_MESSAGE_DEPTH {
             return Err(wire(WireError::Depth));
         }
         let layout = level.layout;
-        let mut values: Box<[Value]> = match before {
-            Some(before) => before.values().into(),
-            None => layout.initial.as_slice().into(),
-        };
+        let mut values: Box<[Value]> = layout.initial.as_slice().into();
         let mut seen: Vec<i32> = Vec::new();
-        let mut raw: Vec<(Place, Blob)> = Vec::new();
+        // Messages, which become values when all is read: the parts of one count together, and one that another member of its oneof replaces was never there.
+        let mut raw = Raw::default();
         let mut reader = WireReader::new(bytes);
         while let Some((number, value)) = reader.field().map_err(wire)? {
             let Some(field) = layout.field(number) else {
@@ -97,11 +109,9 @@ impl<'p> Message<'p> {
                 seen.push(number);
             }
         }
-        for deferred in &layout.deferred {
-            if let Some((_, bytes)) = raw.iter().find(|(place, _)| *place == deferred.place) {
-                let value = read_deferred(&deferred.reader, bytes)?;
-                store(&mut values, deferred.place, None, value);
-            }
+        for (field, part) in &raw.parts {
+            let value = self.part(level, &field.reader, part)?;
+            store(&mut values, field.place, None, value);
         }
         for at in &layout.maps {
             if let Value::Map(entries) = &mut values[*at] {
@@ -112,27 +122,38 @@ impl<'p> Message<'p> {
             return Err(Fault::new(
                 INVALID_PROTOCOL_BUFFER,
                 format!(
-                    "Message missing required fields: number {missing} of {}",
+                    "{MISSING_FIELDS}: number {missing} of {}",
                     level.schema.name().unwrap_or_default()
                 ),
             ));
         }
-        for (at, fault) in &layout.impossible {
+        self.finish(level, values)
+    }
+
+    /// Fills in the defaults that cannot be copied.
+    fn finish(&self, level: &Level<'_>, mut values: Box<[Value]>) -> Result<Value, Fault> {
+        for (at, fault) in &level.layout.impossible {
             if values[*at].is_null() {
                 return Err(fault.clone());
+            }
+        }
+        for (at, child) in &level.layout.generated {
+            if values[*at].is_null() {
+                let inner = level.inner(child);
+                values[*at] = self.finish(&inner, inner.layout.initial.as_slice().into())?;
             }
         }
         Ok(Value::Struct(Struct::new(level.schema.clone(), values)))
     }
 
     /// `false`: the value is not of the field's type, and ignored.
-    fn read_single(
+    fn read_single<'l>(
         &self,
         level: &Level<'_>,
-        field: &FieldReader,
+        field: &'l FieldReader,
         value: WireValue<'p>,
         values: &mut [Value],
-        raw: &mut Vec<(Place, Blob)>,
+        raw: &mut Raw<'l, 'p>,
     ) -> Result<bool, Fault> {
         let read = match (&field.reader, value) {
             (ValueReader::Scalar(reader), value) => match self.scalar(*reader, value)? {
@@ -145,31 +166,8 @@ impl<'p> Message<'p> {
                     None => return Ok(false),
                 }
             }
-            (ValueReader::Message(child), WireValue::Bytes(bytes)) => {
-                let before = match &*stored(values, field.place) {
-                    Value::Struct(before) => Some(before.clone()),
-                    _ => None,
-                };
-                self.child(level, child, bytes, before)?
-            }
-            (ValueReader::Wrapped(_) | ValueReader::Logical(_), WireValue::Bytes(bytes)) => {
-                let bytes = self.slice(bytes);
-                match raw.iter_mut().find(|(place, _)| *place == field.place) {
-                    // The parts of a message count as one.
-                    Some((_, before)) => {
-                        *before = Blob::new([&before[..], &bytes[..]].concat());
-                    }
-                    None => raw.push((field.place, bytes)),
-                }
-                if let Place::Member(at, _) = field.place {
-                    raw.retain(|(place, _)| {
-                        *place == field.place
-                            || !matches!(place, Place::Member(other, _) if *other == at)
-                    });
-                }
-                for other in &field.others {
-                    raw.retain(|(place, _)| *place != Place::Field(*other));
-                }
+            (reader, WireValue::Bytes(bytes)) if reader.is_message() => {
+                raw.add(field, bytes);
                 // Shows that the member is set; its value comes when all is read.
                 Value::Null
             }
@@ -178,16 +176,42 @@ impl<'p> Message<'p> {
         for other in &field.others {
             values[*other] = Value::Null;
         }
-        if !field.reader.is_deferred() {
-            if let Place::Member(at, _) = field.place {
-                raw.retain(|(place, _)| !matches!(place, Place::Member(other, _) if *other == at));
+        let replaced = |other: &FieldReader| match (field.place, other.place) {
+            (Place::Member(at, _), Place::Member(place, _)) => {
+                at == place && other.number != field.number
             }
-            for other in &field.others {
-                raw.retain(|(place, _)| *place != Place::Field(*other));
+            (_, Place::Field(at)) => field.others.contains(&at),
+            _ => false,
+        };
+        if raw.parts.iter().any(|(other, _)| replaced(other)) {
+            let (gone, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut raw.parts)
+                .into_iter()
+                .partition(|(other, _)| replaced(other));
+            raw.parts = kept;
+            for (other, part) in gone {
+                self.check_replaced(level, &other.reader, &part)?;
             }
         }
         store(values, field.place, field.union.as_ref(), read);
         Ok(true)
+    }
+
+    /// A message that another member of its oneof replaces need not make sense, but its bytes must be those of a message.
+    fn check_replaced(
+        &self,
+        level: &Level<'_>,
+        reader: &ValueReader,
+        part: &Part<'p>,
+    ) -> Result<(), Fault> {
+        match self.part(level, reader, part) {
+            Err(fault)
+                if fault.class == INVALID_PROTOCOL_BUFFER
+                    && !fault.message.starts_with(MISSING_FIELDS) =>
+            {
+                Err(fault)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn read_repeated(
@@ -229,45 +253,34 @@ impl<'p> Message<'p> {
                     list.extend(reader.read(packed.varint().map_err(wire)? as i32));
                 }
             }
-            (ValueReader::Message(child), WireValue::Bytes(bytes)) => {
-                list.push(self.child(level, child, bytes, None)?);
-            }
-            (
-                reader @ (ValueReader::Wrapped(_) | ValueReader::Logical(_)),
-                WireValue::Bytes(bytes),
-            ) => {
-                list.push(read_deferred(reader, &self.slice(bytes))?);
+            (reader, WireValue::Bytes(bytes)) if reader.is_message() => {
+                list.push(self.part(level, reader, &Part::Whole(bytes))?);
             }
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    fn child(
+    /// The value of a message in a message.
+    fn part(
         &self,
         level: &Level<'_>,
-        child: &Child,
-        bytes: &'p [u8],
-        before: Option<Struct>,
+        reader: &ValueReader,
+        part: &Part<'p>,
     ) -> Result<Value, Fault> {
-        let inner = match child {
-            Child::Inner(schema, layout) => Level {
-                layout,
-                schema,
-                outer: Some(level),
-                depth: level.depth + 1,
-            },
-            Child::Enclosing(levels) => {
-                let around = level.enclosing(*levels);
-                Level {
-                    layout: around.layout,
-                    schema: around.schema,
-                    outer: around.outer,
-                    depth: level.depth + 1,
-                }
+        match (reader, part) {
+            (ValueReader::Message(child), Part::Whole(bytes)) => self.child(level, child, bytes),
+            (ValueReader::Message(child), Part::Joined(joined)) => {
+                Message { payload: joined }.child(level, child, joined)
             }
-        };
-        self.read(&inner, bytes, before)
+            (reader, Part::Whole(bytes)) => read_small(reader, &self.slice(bytes)),
+            (reader, Part::Joined(joined)) => read_small(reader, joined),
+        }
+    }
+
+    fn child(&self, level: &Level<'_>, child: &Child, bytes: &'p [u8]) -> Result<Value, Fault> {
+        let inner = level.inner(child);
+        self.read(&inner, bytes)
     }
 
     fn entry(
@@ -276,24 +289,24 @@ impl<'p> Message<'p> {
         plan: &EntryReader,
         bytes: &'p [u8],
     ) -> Result<(Value, Value), Fault> {
-        let (mut key, mut value) = (None, None);
+        let (mut key, mut value) = (Element::default(), Element::default());
         let mut reader = WireReader::new(bytes);
         while let Some((number, found)) = reader.field().map_err(wire)? {
             match number {
-                1 => key = self.element(level, &plan.key, found, key)?,
-                2 => value = self.element(level, &plan.value, found, value)?,
+                1 => self.element(&plan.key, found, &mut key)?,
+                2 => self.element(&plan.value, found, &mut value)?,
                 _ => {}
             }
         }
-        let key = match key {
+        let key = match self.finished(level, &plan.key, key)? {
             Some(key) => key,
             None => plan.default_key.clone()?,
         };
-        let value = match value {
+        let value = match self.finished(level, &plan.value, value)? {
             Some(value) => value,
             None => match plan.default_value.clone()? {
                 EntryDefault::Value(value) => value,
-                EntryDefault::Message(child) => self.child(level, &child, &[], None)?,
+                EntryDefault::Message(child) => self.child(level, &child, &[])?,
             },
         };
         Ok((key, value))
@@ -302,29 +315,38 @@ impl<'p> Message<'p> {
     /// A key or a value of a map; what is not of its type leaves what was there.
     fn element(
         &self,
+        reader: &ValueReader,
+        found: WireValue<'p>,
+        element: &mut Element<'p>,
+    ) -> Result<(), Fault> {
+        let value = match (reader, found) {
+            (ValueReader::Scalar(reader), found) => self.scalar(*reader, found)?,
+            (ValueReader::Enum(reader), WireValue::Varint(number)) => reader.read(number as i32),
+            (reader, WireValue::Bytes(bytes)) if reader.is_message() => {
+                match &mut element.message {
+                    Some(before) => before.append(bytes),
+                    None => element.message = Some(Part::Whole(bytes)),
+                }
+                None
+            }
+            _ => None,
+        };
+        if value.is_some() {
+            element.value = value;
+        }
+        Ok(())
+    }
+
+    fn finished(
+        &self,
         level: &Level<'_>,
         reader: &ValueReader,
-        value: WireValue<'p>,
-        before: Option<Value>,
+        element: Element<'p>,
     ) -> Result<Option<Value>, Fault> {
-        Ok(match (reader, value) {
-            (ValueReader::Scalar(reader), value) => self.scalar(*reader, value)?.or(before),
-            (ValueReader::Enum(reader), WireValue::Varint(number)) => {
-                reader.read(number as i32).or(before)
-            }
-            (ValueReader::Message(child), WireValue::Bytes(bytes)) => {
-                let earlier = match before {
-                    Some(Value::Struct(earlier)) => Some(earlier),
-                    _ => None,
-                };
-                Some(self.child(level, child, bytes, earlier)?)
-            }
-            (
-                reader @ (ValueReader::Wrapped(_) | ValueReader::Logical(_)),
-                WireValue::Bytes(bytes),
-            ) => Some(read_deferred(reader, &self.slice(bytes))?),
-            _ => before,
-        })
+        match element.message {
+            Some(message) => self.part(level, reader, &message).map(Some),
+            None => Ok(element.value),
+        }
     }
 
     fn slice(&self, bytes: &'p [u8]) -> Blob {
@@ -333,17 +355,6 @@ impl<'p> Message<'p> {
 
     fn scalar(&self, reader: ScalarReader, value: WireValue<'p>) -> Result<Option<Value>, Fault> {
         read_scalar(reader, self.payload, value)
-    }
-}
-
-/// The part of `payload` that `bytes` is, without copying.
-fn slice(payload: &Blob, bytes: &[u8]) -> Blob {
-    let start = (bytes.as_ptr() as usize).wrapping_sub(payload.as_ptr() as usize);
-    match (u32::try_from(start), u32::try_from(bytes.len())) {
-        (Ok(start), Ok(length)) => payload
-            .slice(start, length)
-            .unwrap_or_else(|| Blob::new(bytes.to_vec())),
-        _ => Blob::new(bytes.to_vec()),
     }
 }
 
@@ -376,7 +387,8 @@ fn store(values: &mut [Value], place: Place, union: Option<&Schema>, value: Valu
     }
 }
 
-fn read_deferred(reader: &ValueReader, bytes: &Blob) -> Result<Value, Fault> {
+/// A message that is one value in Connect.
+fn read_small(reader: &ValueReader, bytes: &Blob) -> Result<Value, Fault> {
     match reader {
         ValueReader::Wrapped(scalar) => read_wrapped(*scalar, bytes, bytes),
         ValueReader::Logical(logical) => logical.read(bytes),
@@ -395,104 +407,6 @@ fn read_wrapped(reader: ScalarReader, payload: &Blob, bytes: &[u8]) -> Result<Va
         }
     }
     Ok(found.unwrap_or_else(|| scalar_default(reader)))
-}
-
-/// `None`: the encoding is that of another type.
-fn read_scalar(
-    reader: ScalarReader,
-    payload: &Blob,
-    value: WireValue<'_>,
-) -> Result<Option<Value>, Fault> {
-    Ok(Some(match (reader.scalar, value) {
-        (Scalar::String, WireValue::Bytes(bytes)) => match slice(payload, bytes).into_text() {
-            Some(text) => Value::String(text),
-            None if reader.check_utf8 => return Err(wire(WireError::Utf8)),
-            None => Value::string(&*String::from_utf8_lossy(bytes)),
-        },
-        (Scalar::Bytes, WireValue::Bytes(bytes)) => Value::Bytes(slice(payload, bytes)),
-        (_, WireValue::Varint(_) | WireValue::Fixed32(_) | WireValue::Fixed64(_)) => {
-            return Ok(number(reader, value));
-        }
-        _ => return Ok(None),
-    }))
-}
-
-fn number(reader: ScalarReader, value: WireValue<'_>) -> Option<Value> {
-    Some(match (reader.scalar, value) {
-        (Scalar::Int32, WireValue::Varint(v)) => narrow(v as i32, reader.becomes),
-        (Scalar::Sint32, WireValue::Varint(v)) => {
-            narrow(unzigzag(u64::from(v as u32)) as i32, reader.becomes)
-        }
-        (Scalar::Sfixed32, WireValue::Fixed32(v)) => narrow(v as i32, reader.becomes),
-        (Scalar::Uint32, WireValue::Varint(v)) => Value::Int64(i64::from(v as u32)),
-        (Scalar::Fixed32, WireValue::Fixed32(v)) => Value::Int64(i64::from(v)),
-        (Scalar::Int64 | Scalar::Uint64, WireValue::Varint(v)) => Value::Int64(v as i64),
-        (Scalar::Sint64, WireValue::Varint(v)) => Value::Int64(unzigzag(v)),
-        (Scalar::Fixed64 | Scalar::Sfixed64, WireValue::Fixed64(v)) => Value::Int64(v as i64),
-        (Scalar::Float, WireValue::Fixed32(v)) => Value::Float32(f32::from_bits(v)),
-        (Scalar::Double, WireValue::Fixed64(v)) => Value::Float64(f64::from_bits(v)),
-        (Scalar::Bool, WireValue::Varint(v)) => Value::Boolean(v != 0),
-        _ => return None,
-    })
-}
-
-fn read_packed(reader: ScalarReader, bytes: &[u8], list: &mut Vec<Value>) -> Result<(), Fault> {
-    let mut packed = WireReader::new(bytes);
-    while !packed.is_empty() {
-        let value = match reader.scalar.wire_type() {
-            1 => WireValue::Fixed64(packed.fixed64().map_err(wire)?),
-            5 => WireValue::Fixed32(packed.fixed32().map_err(wire)?),
-            _ => WireValue::Varint(packed.varint().map_err(wire)?),
-        };
-        list.extend(number(reader, value));
-    }
-    Ok(())
-}
-
-/// An `int32` as the integer that the field is in Connect.
-pub(crate) fn narrow(value: i32, becomes: Becomes) -> Value {
-    match becomes {
-        Becomes::Int8 => Value::Int8(value as i8),
-        Becomes::Int16 => Value::Int16(value as i16),
-        Becomes::Same => Value::Int32(value),
-    }
-}
-
-/// Zero, the empty text, false.
-pub(crate) fn scalar_default(reader: ScalarReader) -> Value {
-    match reader.scalar {
-        Scalar::String => Value::string(""),
-        Scalar::Bytes => Value::Bytes(Blob::new(Vec::new())),
-        scalar => {
-            let zero = match scalar.wire_type() {
-                1 => WireValue::Fixed64(0),
-                5 => WireValue::Fixed32(0),
-                _ => WireValue::Varint(0),
-            };
-            number(reader, zero).unwrap_or_default()
-        }
-    }
-}
-
-impl EnumReader {
-    /// The value of a number; `None` for one that a closed enum does not have.
-    fn read(&self, number: i32) -> Option<Value> {
-        let known = self.values.binary_search_by_key(&number, |value| value.0);
-        match known {
-            Ok(at) => Some(self.values[at].1.clone()),
-            Err(_) if self.closed => None,
-            Err(_) => Some(self.value(number)),
-        }
-    }
-
-    /// The value of a number, also of one without a symbol.
-    pub(crate) fn value(&self, number: i32) -> Value {
-        match self.values.binary_search_by_key(&number, |value| value.0) {
-            Ok(at) => self.values[at].1.clone(),
-            Err(_) if self.as_number => Value::Int32(number),
-            Err(_) => Value::string(format!("UNKNOWN_ENUM_VALUE_{}_{number}", self.name)),
-        }
-    }
 }
 
 /// Of entries with equal keys the last stays, at the place of the first.

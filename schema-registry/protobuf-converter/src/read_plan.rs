@@ -29,23 +29,16 @@ pub(crate) struct Layout {
     pub(crate) fields: Vec<FieldReader>,
     /// What the struct's fields are before anything is read.
     pub(crate) initial: Vec<Value>,
-    /// Fields whose messages are turned into values when all is read.
-    pub(crate) deferred: Vec<Deferred>,
     /// Fields of maps, where the last of equal keys counts.
     pub(crate) maps: Vec<usize>,
     /// Numbers of fields that must be there.
     pub(crate) required: Vec<i32>,
     /// Why a message that lacks one of these fields cannot be read: its default makes no value.
     pub(crate) impossible: Vec<(usize, Fault)>,
+    /// Fields that are a struct of defaults when they are not set, where that leads to a message further out.
+    pub(crate) generated: Vec<(usize, Child)>,
     /// Messages in this layout's own recursion, whose defaults have no end.
     pub(crate) endless: bool,
-}
-
-/// A message that is a scalar or a logical type in Connect.
-#[derive(Debug)]
-pub(crate) struct Deferred {
-    pub(crate) place: Place,
-    pub(crate) reader: ValueReader,
 }
 
 /// Where a value goes.
@@ -81,9 +74,9 @@ pub(crate) enum ValueReader {
 }
 
 impl ValueReader {
-    /// Whether the message is kept as bytes until all is read, since two of it count as one.
-    pub(crate) fn is_deferred(&self) -> bool {
-        matches!(self, Self::Wrapped(_) | Self::Logical(_))
+    /// Whether it reads a message, other than the entries of a map.
+    pub(crate) fn is_message(&self) -> bool {
+        matches!(self, Self::Wrapped(_) | Self::Logical(_) | Self::Message(_))
     }
 }
 

@@ -1,25 +1,26 @@
 //! Message types as Connect schemas, with the plans that read them.
 
+mod initial;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use millrace_api::data::{Kind, Schema, SchemaBuilder, Struct, Value};
+use millrace_api::data::{Kind, Schema, SchemaBuilder, Value};
 use registry_protobuf::ast::{Label, Syntax};
 use registry_protobuf::{
     Descriptors, FieldDescriptor, FieldKind, MessageDescriptor, map_field_name,
 };
 
+use self::initial::Initial;
 use crate::circles::Circles;
 use crate::config::Options;
 use crate::connect_types::{
     in_order, is_map, logical_of, logical_schema, scalar_kind, scalar_schema,
 };
-use crate::defaults::parse_default;
 use crate::fault::{Fault, MAX_DEPTH, MAX_LAYOUTS};
-use crate::read::scalar_default;
 use crate::read_plan::{
-    Becomes, Child, Deferred, EntryDefault, EntryReader, EnumReader, FieldReader, Layout, Place,
-    ReadPlan, ReadRoot, ScalarReader, ValueReader,
+    Becomes, Child, EntryDefault, EntryReader, EnumReader, FieldReader, Layout, Place, ReadPlan,
+    ReadRoot, ScalarReader, ValueReader,
 };
 use crate::terms::{GENERAL_UNION, TAG, UNION_PREFIX, VARIANT, VARIANT_TYPE, wrapped};
 
@@ -61,6 +62,7 @@ pub(crate) fn to_connect(
         circles: Circles::default(),
         known: HashMap::new(),
         layouts: 0,
+        default_sizes: HashMap::new(),
     };
     planner.find_first_uses(root, None, 0)?;
     let (fields, layout, _) = planner.layout(root)?;
@@ -94,6 +96,8 @@ struct Planner<'d> {
     /// Messages that stand in none of their circle.
     known: HashMap<usize, (Fields, Arc<Layout>)>,
     layouts: usize,
+    /// See [`default_size`](Self::default_size).
+    default_sizes: HashMap<usize, Option<usize>>,
 }
 
 /// A field in Connect.
@@ -203,10 +207,10 @@ impl<'d> Planner<'d> {
         let mut layout = Layout {
             fields: Vec::new(),
             initial: Vec::new(),
-            deferred: Vec::new(),
             maps: Vec::new(),
             required: Vec::new(),
             impossible: Vec::new(),
+            generated: Vec::new(),
             endless: false,
         };
         // How many levels outwards of this message its parts refer.
@@ -275,10 +279,13 @@ impl<'d> Planner<'d> {
         for field in message.fields.iter().filter(|field| field.oneof.is_none()) {
             let planned = self.field(field, message, &mut reach)?;
             let at = fields.len();
-            let initial = self.initial(field, message, &planned)?;
-            let initial = match initial {
-                Ok(value) => value,
-                Err(fault) => {
+            let initial = match self.initial(field, message, &planned)? {
+                Initial::Value(value) => value,
+                Initial::Generated(child) => {
+                    layout.generated.push((at, child));
+                    Value::Null
+                }
+                Initial::Impossible(fault) => {
                     layout.endless |= fault.class == crate::fault::STACK_OVERFLOW;
                     layout.impossible.push((at, fault));
                     Value::Null
@@ -312,12 +319,6 @@ impl<'d> Planner<'d> {
         others: Vec<usize>,
     ) {
         let is_map = matches!(reader, ValueReader::Map(_));
-        if reader.is_deferred() && !field.is_repeated() {
-            layout.deferred.push(Deferred {
-                place,
-                reader: reader.clone(),
-            });
-        }
         if let (true, Place::Field(at)) = (is_map, place) {
             layout.maps.push(at);
         }
@@ -329,81 +330,6 @@ impl<'d> Planner<'d> {
             union,
             others,
         });
-    }
-
-    /// What the field is when it is not set. The inner error is one of every message that lacks the field.
-    fn initial(
-        &self,
-        field: &FieldDescriptor,
-        message: &MessageDescriptor,
-        planned: &PlannedField,
-    ) -> Result<Result<Value, Fault>, Fault> {
-        if matches!(planned.reader, ValueReader::Map(_)) {
-            return Ok(Ok(Value::Map(Arc::default())));
-        }
-        if field.is_repeated() {
-            return Ok(Ok(Value::Array(Arc::default())));
-        }
-        let keeps_null = field.proto3_optional
-            || (self.options.optional_for_proto2
-                && message.syntax == Syntax::Proto2
-                && field.label == Label::Optional
-                && field.oneof.is_none());
-        let is_message = matches!(field.kind, FieldKind::Message(_));
-        if (is_message || keeps_null) && !self.options.struct_for_nulls {
-            return Ok(Ok(Value::Null));
-        }
-        Ok(match self.default_of(&planned.reader, field)? {
-            Ok(EntryDefault::Value(value)) => Ok(value),
-            Ok(EntryDefault::Message(Child::Inner(schema, layout))) => {
-                if layout.endless {
-                    Err(endless())
-                } else if let Some((_, fault)) = layout.impossible.first() {
-                    Err(fault.clone())
-                } else {
-                    Ok(Value::Struct(Struct::new(schema, layout.initial.clone())))
-                }
-            }
-            Ok(EntryDefault::Message(Child::Enclosing(_))) => Err(endless()),
-            Err(fault) => Err(fault),
-        })
-    }
-
-    /// The default of a field's type, or of the field in proto2.
-    fn default_of(
-        &self,
-        reader: &ValueReader,
-        field: &FieldDescriptor,
-    ) -> Result<Result<EntryDefault, Fault>, Fault> {
-        let written = field.default.as_deref();
-        Ok(Ok(EntryDefault::Value(match reader {
-            ValueReader::Scalar(scalar) => match written {
-                Some(text) => parse_default(*scalar, text)?,
-                None => scalar_default(*scalar),
-            },
-            ValueReader::Wrapped(scalar) => scalar_default(*scalar),
-            ValueReader::Enum(values) => {
-                let number = self.enum_default(field, written);
-                values.value(number)
-            }
-            ValueReader::Logical(logical) => match logical.read(&[]) {
-                Ok(value) => value,
-                Err(fault) => return Ok(Err(fault)),
-            },
-            ValueReader::Message(child) => {
-                return Ok(Ok(EntryDefault::Message(child.clone())));
-            }
-            ValueReader::Map(_) => Value::Map(Arc::default()),
-        })))
-    }
-
-    fn enum_default(&self, field: &FieldDescriptor, written: Option<&str>) -> i32 {
-        let FieldKind::Enum(place) = field.kind else {
-            return 0;
-        };
-        let constants = &self.types.declared_enum(place).constants;
-        let named = written.and_then(|name| constants.iter().find(|c| *c.0 == *name));
-        named.or(constants.first()).map_or(0, |constant| constant.1)
     }
 
     fn field(
@@ -470,7 +396,8 @@ impl<'d> Planner<'d> {
                 let reader = ValueReader::Scalar(ScalarReader {
                     scalar,
                     becomes,
-                    check_utf8: message.syntax == Syntax::Proto3,
+                    // In maps always, in any syntax.
+                    check_utf8: message.syntax == Syntax::Proto3 || message.map_entry,
                 });
                 Ok((Building::Plain(builder), reader))
             }
@@ -641,11 +568,4 @@ fn with_fields(builder: SchemaBuilder, fields: &[(Arc<str>, Schema)]) -> Result<
         builder.field(Arc::clone(name), schema.clone())
     });
     build(builder)
-}
-
-fn endless() -> Fault {
-    Fault::new(
-        crate::fault::STACK_OVERFLOW,
-        "generate.struct.for.nulls has no end in a message that holds itself",
-    )
 }

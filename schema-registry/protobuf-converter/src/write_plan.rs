@@ -393,8 +393,12 @@ impl Compiler<'_> {
                 let Some(element) = schema.value_schema() else {
                     return Ok(mismatch(field));
                 };
-                if !field.is_repeated() || matches!(element.kind(), Kind::Array | Kind::Map) {
+                if !field.is_repeated() {
                     return Ok(mismatch(field));
+                }
+                if matches!(element.kind(), Kind::Array | Kind::Map) {
+                    // Nothing is wrong with a list that holds none of them.
+                    return Ok(Encoder::Array(Box::new(mismatch(field))));
                 }
                 Ok(Encoder::Array(Box::new(
                     self.single(element, field, scope, foreign)?,

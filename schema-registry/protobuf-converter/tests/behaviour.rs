@@ -308,6 +308,83 @@ fn what_is_split_counts_as_one_and_the_last_member_wins() {
 }
 
 #[test]
+fn a_member_that_is_replaced_need_not_make_sense() {
+    let text = "syntax = \"proto3\"; import \"google/type/date.proto\"; message M { oneof o { google.type.Date d = 1; M m = 2; int32 i = 3; } int32 n = 4; }";
+    let mut fixture = with_schema(&[], text);
+    // A date of day 0, then a number in the same oneof.
+    let read = fixture
+        .read(&payload(&[0x0a, 2, 0x10, 2, 0x18, 7]))
+        .expect("read");
+    let number = |data: &Data, name: &str| {
+        let row = data.value.as_struct().expect("a struct").clone();
+        match row.get("o_0") {
+            Some(Value::Struct(union)) => union.get(name).cloned(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(number(&read, "i"), Some(Value::Int32(7)));
+    assert_eq!(number(&read, "d"), Some(Value::Null));
+    assert!(fixture.read(&payload(&[0x0a, 2, 0x10, 2])).is_err());
+    // Its bytes must be those of a message all the same.
+    assert!(
+        fixture
+            .read(&payload(&[0x12, 2, 0x20, 0x80, 0x18, 7]))
+            .is_err()
+    );
+    // A message in two parts with another field between them, out of order.
+    let parts = [0x20, 5, 0x12, 2, 0x20, 9, 0x20, 6, 0x12, 2, 0x18, 3];
+    let read = fixture.read(&payload(&parts)).expect("read");
+    let Some(Value::Struct(inner)) = number(&read, "m") else {
+        panic!("{read:?}");
+    };
+    assert_eq!(inner.get("n"), Some(&Value::Int32(9)));
+    let Some(Value::Struct(union)) = inner.get("o_0") else {
+        panic!("{inner:?}");
+    };
+    assert_eq!(union.get("i"), Some(&Value::Int32(3)));
+}
+
+#[test]
+fn texts_in_maps_are_utf8_in_any_syntax() {
+    let text = "message M { map<string, string> m = 1; optional string s = 2; }";
+    let mut fixture = with_schema(&[], text);
+    assert!(fixture.read(&payload(&[0x12, 1, 0xff])).is_ok());
+    assert!(fixture.read(&payload(&[0x0a, 3, 0x0a, 1, b'k'])).is_ok());
+    assert!(fixture.read(&payload(&[0x0a, 3, 0x0a, 1, 0xff])).is_err());
+    assert!(fixture.read(&payload(&[0x0a, 3, 0x12, 1, 0xff])).is_err());
+}
+
+#[test]
+fn an_empty_list_of_lists_is_written() {
+    let inner = SchemaBuilder::map(Schema::string(), Schema::int64()).build_valid();
+    let lists = SchemaBuilder::array(inner).build_valid();
+    let list = |values: Vec<Value>| Value::Array(Arc::new(values));
+    let mut fixture = Fixture::new(&[], false);
+    let written = fixture.write(&row(&[("l", lists.clone(), list(Vec::new()))]));
+    assert_eq!(
+        written.expect("written").expect("not null"),
+        [0, 0, 0, 0, 1, 0]
+    );
+    let full = list(vec![Value::Map(Arc::default())]);
+    assert!(fixture.write(&row(&[("l", lists, full)])).is_err());
+}
+
+#[test]
+fn defaults_of_a_recursive_message_are_made_where_they_end() {
+    let text = "syntax = \"proto3\"; message Tree { repeated Node nodes = 1; int32 v = 2; } message Node { In in = 1; } message In { Tree tree = 1; }";
+    let mut fixture = with_schema(&[("generate.struct.for.nulls", "true")], text);
+    let read = fixture.read(&payload(&[0x0a, 0])).expect("read");
+    let at = |value: &Value, name: &str| value.as_struct().and_then(|s| s.get(name)).cloned();
+    let Some(Value::Array(nodes)) = at(&read.value, "nodes") else {
+        panic!("{read:?}");
+    };
+    let inner = at(&nodes[0], "in").expect("a default");
+    let tree = at(&inner, "tree").expect("a default");
+    assert_eq!(at(&tree, "v"), Some(Value::Int32(0)));
+    assert_eq!(at(&tree, "nodes"), Some(Value::Array(Arc::default())));
+}
+
+#[test]
 fn payloads_and_schemas_that_have_no_end_are_refused() {
     let text = "syntax = \"proto3\"; message M { M m = 1; int32 v = 2; }";
     let mut fixture = with_schema(&[("generate.struct.for.nulls", "true")], text);

@@ -17,6 +17,7 @@ mod scalar;
 mod schema;
 mod scope;
 mod syntax;
+mod tags;
 pub mod wire;
 
 pub use diff::{Direction, Incompatibility};
@@ -29,6 +30,7 @@ pub use resolved::{
 };
 pub use scalar::Scalar;
 pub use schema::ProtobufSchema;
+pub use tags::TaggedEntity;
 
 /// How strictly a text is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

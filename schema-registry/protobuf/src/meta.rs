@@ -45,7 +45,7 @@ impl Meta {
             }
         }
         for tag in map.get("tags").into_iter().flat_map(items) {
-            meta.tags.push(crate::print::java_text(tag));
+            meta.tags.push(crate::print::java_inner_text(tag));
         }
         for rule in map.get("rules").into_iter().flat_map(items) {
             if let OptionValue::Map(rule) = rule {

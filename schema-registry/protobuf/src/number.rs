@@ -62,6 +62,10 @@ fn decode(text: &str) -> Option<String> {
         Some(rest) => (true, rest),
         None => (false, text),
     };
+    // Java's widest integer takes one sign off and reads the next: the two cancel each other out.
+    if let Some(rest) = digits.strip_prefix('-').filter(|_| negative) {
+        return integer(false, rest, 10);
+    }
     if digits.len() > 1
         && let Some(octal) = digits.strip_prefix('0')
     {
@@ -227,6 +231,8 @@ mod tests {
             ("0x1F", "31"),
             ("-7", "-7"),
             ("-0", "0"),
+            ("--010", "10"),
+            ("---1", "---1"),
             ("1e3", "1000"),
             ("0.0005", "0.001"),
             ("0.0015", "0.002"),

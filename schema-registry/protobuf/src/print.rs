@@ -87,7 +87,8 @@ pub(crate) fn java_text(value: &OptionValue) -> String {
     }
 }
 
-fn java_inner_text(value: &OptionValue) -> String {
+/// The same for a value inside of a map or a list, where a word is shown with its kind.
+pub(crate) fn java_inner_text(value: &OptionValue) -> String {
     match value {
         OptionValue::Word(kind, text) => {
             format!("OptionPrimitive(kind={}, value={text})", word_kind(*kind))

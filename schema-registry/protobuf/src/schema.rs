@@ -74,11 +74,7 @@ impl ProtobufSchema {
         self.print(Mode::Canonical)
             .map_err(|error| ProtobufError::Invalid(error.to_string()))?;
         if strictness == Strictness::New {
-            let normalized = self.try_normalized()?;
-            // The original reads its own print again, and some texts do not survive that.
-            syntax::parse(&normalized).map_err(|error| {
-                ProtobufError::Invalid(ProtobufError::Syntax(error).to_string())
-            })?;
+            self.try_normalized()?;
         }
         Ok(())
     }
@@ -113,11 +109,17 @@ impl ProtobufSchema {
     /// The normalized text.
     ///
     /// # Errors
-    /// A name means nothing (`Could not resolve type: a.B`); the original then refuses to normalize a schema that it accepted without checks.
+    /// A name means nothing (`Could not resolve type: a.B`); the original then refuses to normalize a schema that it accepted without checks. Or the text, as it
+    /// is printed, cannot be read again.
     pub fn try_normalized(&self) -> Result<String, ProtobufError> {
         let index = self.index();
-        self.print(Mode::Normalized(&index))
-            .map_err(|error| ProtobufError::Invalid(error.to_string()))
+        let text = self
+            .print(Mode::Normalized(&index))
+            .map_err(|error| ProtobufError::Invalid(error.to_string()))?;
+        // The original reads its own print again, and some texts do not survive that.
+        syntax::parse(&text)
+            .map_err(|error| ProtobufError::Invalid(ProtobufError::Syntax(error).to_string()))?;
+        Ok(text)
     }
 
     /// `format=ignore_extensions` or `format=serialized` (base64 of the `FileDescriptorProto`), in any letter case; `None` for another format.

@@ -118,7 +118,7 @@ fn texts_that_a_new_schema_may_not_have() {
         ),
         (
             "syntax = \"proto2\"; message M { optional bytes b = 1 [default = \"a b\"]; }",
-            "Could not parse Protobuf - Syntax error in :3:37: Expected ',' or ']'",
+            "Could not parse Protobuf - Syntax error in :3:37: Expected ',' or ']",
         ),
     ] {
         assert_eq!(refused(text), message);

@@ -62,6 +62,14 @@ impl<'b> Fields<'b> {
         self.all_text(number).last()
     }
 
+    fn strict_text(&self, number: i32) -> Read<Option<String>> {
+        let mut found = None;
+        for bytes in self.all_bytes(number) {
+            found = Some(strict_text(bytes)?);
+        }
+        Ok(found)
+    }
+
     fn int(&self, number: i32) -> Option<i32> {
         self.all(number)
             .filter_map(|value| match value {
@@ -486,29 +494,36 @@ fn meta(fields: &Fields<'_>, name: &str) -> Read<Option<OptionEntry>> {
     let Some(read) = Fields::read_merged(fields, META)? else {
         return Ok(None);
     };
+    // Its messages are of proto3, whose texts must be UTF-8; in all others what is not is replaced.
+    let mut tags = Vec::new();
+    for bytes in read.all_bytes(3) {
+        tags.push(strict_text(bytes)?);
+    }
     let mut meta = Meta {
-        doc: read.text(1),
-        tags: read.all_text(3).collect(),
+        doc: read.strict_text(1)?,
+        tags,
         ..Meta::default()
     };
     for bytes in read.all_bytes(2) {
         let entry = Fields::read(bytes)?;
         meta.params.insert(
-            entry.text(1).unwrap_or_default(),
-            entry.text(2).unwrap_or_default(),
+            entry.strict_text(1)?.unwrap_or_default(),
+            entry.strict_text(2)?.unwrap_or_default(),
         );
     }
     for bytes in read.all_bytes(4) {
         let rule = Fields::read(bytes)?;
-        meta.rules.push(
-            [("name", 1), ("doc", 2), ("expr", 3), ("sql", 4)]
-                .into_iter()
-                .filter_map(|(name, number)| {
-                    let value = rule.text(number).filter(|value| !value.is_empty())?;
-                    Some((name.to_owned(), value))
-                })
-                .collect(),
-        );
+        let mut given = IndexMap::new();
+        for (name, number) in [("name", 1), ("doc", 2), ("expr", 3), ("sql", 4)] {
+            if let Some(value) = rule.strict_text(number)?.filter(|value| !value.is_empty()) {
+                given.insert(name.to_owned(), value);
+            }
+        }
+        meta.rules.push(given);
     }
     Ok(meta.to_option(name))
+}
+
+fn strict_text(bytes: &[u8]) -> Read<String> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| WireError::Utf8)
 }

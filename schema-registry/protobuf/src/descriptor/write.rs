@@ -333,7 +333,11 @@ fn options(
                 }
             }
             Holds::Word(names) => {
-                let value = find_text(options, name).and_then(|word| number_of(names, &word));
+                let value = find_text(options, name).and_then(|word| {
+                    // This one alone has a number for words that do not exist.
+                    let unknown = (*name == "retention").then_some(0);
+                    number_of(names, &word).or(unknown)
+                });
                 if let Some(value) = value {
                     write_int32(*number, value, &mut out);
                 }

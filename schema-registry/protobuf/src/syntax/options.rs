@@ -18,7 +18,8 @@ pub(super) fn read_options(reader: &mut Reader<'_>) -> Parse<Vec<OptionEntry>> {
             return Ok(options);
         }
         let comma = reader.take(b',')?;
-        reader.expect(comma, "Expected ',' or ']'")?;
+        // The quote that is missing is missing in the original.
+        reader.expect(comma, "Expected ',' or ']")?;
     }
 }
 

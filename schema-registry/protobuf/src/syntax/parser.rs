@@ -133,7 +133,7 @@ impl<'t> Parser<'t> {
                 self.reader.require(b';')?;
                 Declared::Option(option)
             }
-            "reserved" => Declared::Reserved(self.read_reserved()?),
+            "reserved" => Declared::Reserved(self.read_reserved(place)?),
             "message" if holds_types => Declared::Message(self.read_message()?),
             "enum" if holds_types => Declared::Enum(self.read_enum()?),
             "service" if file => Declared::Service(self.read_service()?),
@@ -388,13 +388,12 @@ impl<'t> Parser<'t> {
         })
     }
 
-    fn read_reserved(&mut self) -> Parse<Reserved> {
+    fn read_reserved(&mut self, place: Place) -> Parse<Reserved> {
         let mut values = Vec::new();
         loop {
             if matches!(self.reader.peek()?, b'"' | b'\'') {
                 values.push(TagRange::Name(self.reader.read_quoted()?));
             } else {
-                let place = self.reader.place();
                 let first = self.reader.read_int()?;
                 values.push(match self.reader.peek()? {
                     b',' | b';' => TagRange::Tag(first),

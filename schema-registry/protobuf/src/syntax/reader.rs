@@ -48,11 +48,20 @@ impl<'t> Reader<'t> {
 
     /// `:line:column`, both from one; columns count UTF-16 units.
     pub(crate) fn show(&self, place: Place) -> String {
-        let column = self
-            .text
-            .get(place.line_start..place.pos)
-            .map_or(0, |part| part.encode_utf16().count());
-        format!(":{}:{}", place.line + 1, column + 1)
+        format!(":{}:{}", place.line + 1, self.column(place) + 1)
+    }
+
+    /// UTF-16 units between the start of the line and the place. A place inside of a character counts as behind its first unit.
+    fn column(&self, place: Place) -> usize {
+        let inside = !self.text.is_char_boundary(place.pos);
+        let end = (place.line_start..=place.pos)
+            .rev()
+            .find(|&pos| self.text.is_char_boundary(pos))
+            .unwrap_or(place.line_start);
+        self.text
+            .get(place.line_start..end)
+            .map_or(0, |part| part.encode_utf16().count())
+            + usize::from(inside)
     }
 
     pub(crate) fn error_at<T>(&self, place: Place, message: &str) -> Parse<T> {
@@ -265,7 +274,12 @@ impl<'t> Reader<'t> {
         }
         self.pos += length;
         if !leading_digit && self.bytes[start].is_ascii_digit() {
-            return self.error_at(place, "field and constant names cannot start with a digit");
+            // Unlike all others, this column is counted from zero.
+            return Err(format!(
+                "Syntax error in :{}:{}: field and constant names cannot start with a digit",
+                self.line + 1,
+                self.column(place)
+            ));
         }
         Ok(&self.text[start..self.pos])
     }
@@ -301,7 +315,8 @@ impl<'t> Reader<'t> {
                     self.pos += 1;
                     break;
                 }
-                _ => return Ok(()),
+                Some(_) => return Ok(()),
+                None => break,
             }
         }
         match self.bytes.get(self.pos) {
@@ -334,10 +349,7 @@ impl<'t> Reader<'t> {
                 }
                 Ok(())
             }
-            _ => {
-                self.pos -= 1;
-                self.error("expected '//' or '/*'")
-            }
+            _ => self.error("expected '//' or '/*'"),
         }
     }
 
@@ -381,10 +393,11 @@ impl<'t> Reader<'t> {
                             return self.error("unterminated comment");
                         }
                         (Some(&byte), Some(_)) => {
-                            self.pos += 1;
+                            // Counted before it is passed: columns behind such a comment are one too high, as in the original.
                             if byte == b'\n' {
                                 self.newline();
                             }
+                            self.pos += 1;
                         }
                     }
                 }
@@ -405,7 +418,11 @@ impl<'t> Reader<'t> {
                 self.skip_line();
                 Ok(())
             }
-            _ => self.error("unexpected '/'"),
+            next => {
+                // The original has taken what follows as well.
+                self.pos += usize::from(next.is_some());
+                self.error("unexpected '/'")
+            }
         }
     }
 

@@ -39,6 +39,40 @@ fn verdicts_and_places() {
             "syntax = \"proto3\"; message M { string a = 1; /* x */ string b = 2; }",
             "Syntax error in :1:55: no syntax may follow trailing comment",
         ),
+        // A column that counts from zero.
+        (
+            "syntax = \"proto3\";\nmessage M {\n  int32 9a = 1;\n}",
+            "Syntax error in :3:8: field and constant names cannot start with a digit",
+        ),
+        // Behind a comment of several lines columns are one too high.
+        (
+            "/* a\nb */ garbage",
+            "Syntax error in :2:7: unexpected label: garbage",
+        ),
+        ("/* a\nb", "Syntax error in :2:2: unterminated comment"),
+        // The place of a range that makes no sense is that of its line.
+        (
+            "message M {\n  reserved 1, 2 until 3;\n}",
+            "Syntax error in :2:3: expected ',', ';', or 'to'",
+        ),
+        (
+            "syntax = \"proto3\"; message M { int32 a = 1 [b = c d]; }",
+            "Syntax error in :1:51: Expected ',' or ']",
+        ),
+        // Columns count UTF-16 units, also of half a character.
+        (
+            "option (a) \u{e9} 1;",
+            "Syntax error in :1:13: expected '=' in option",
+        ),
+        (
+            "message /\u{1f600}",
+            "Syntax error in :1:11: unexpected '/'",
+        ),
+        // After a reserved line the text may not end.
+        (
+            "reserved 1;",
+            "Syntax error in :1:12: expected '//' or '/*'",
+        ),
     ] {
         assert_eq!(refused(text), message, "{text}");
     }
@@ -46,7 +80,7 @@ fn verdicts_and_places() {
 
 #[test]
 fn what_is_wrong_for_protoc_is_accepted() {
-    let text = "syntax = \"proto3\"; message M { int32 a = 0; int32 a = 19000; int32 b = 19000; ; message N {} message N {} }; reserved 1;";
+    let text = "syntax = \"proto3\"; message M { int32 a = 0; int32 a = 19000; int32 b = 19000; ; message N {} message N {} }; reserved 1;\n";
     assert!(parse(text).is_ok());
 }
 
