@@ -180,7 +180,10 @@ pub(super) fn change(
     let text = canonical
         .parsed
         .with_tags(&entities(add), &entities(remove))
-        .map_err(RegistryError::invalid_schema)?;
+        // The original wraps Java's exception as a whole.
+        .map_err(|why| {
+            RegistryError::invalid_schema(format!("java.lang.IllegalArgumentException: {why}"))
+        })?;
     draft.text = Some(text.into());
     Ok(())
 }
