@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use millrace_api::data::{Kind, Schema, SchemaBuilder, Value};
 
-use crate::fault::{Fault, MAX_SCHEMA_DEPTH, MAX_SCHEMA_PARTS};
+use crate::fault::{Fault, MAX_SCHEMA_DEPTH, MAX_SCHEMA_PARTS, SCHEMA_BUILDER};
 
 /// Number of a part.
 pub(crate) type PartId = usize;
@@ -163,11 +163,6 @@ impl Builder<'_> {
             .default(part.default.clone())
             .optional(own.optional)
             .build()
-            .map_err(|error| {
-                Fault::new(
-                    "org.apache.kafka.connect.errors.SchemaBuilderException",
-                    error.to_string(),
-                )
-            })
+            .map_err(|error| Fault::new(SCHEMA_BUILDER, error.to_string()))
     }
 }

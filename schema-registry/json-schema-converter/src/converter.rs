@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use java_idioms::Json;
-use java_idioms::json::ReadOptions;
 use millrace_api::data::{Blob, Data, Headers, Schema, SchemaId};
 use millrace_api::plugin::{Converter, DataError, Decoded, Encoded, NeedsSchema};
 use registry_client::serde::{PayloadSchema, SchemaSerde};
@@ -14,13 +13,14 @@ use registry_client::{NewSchema, RegisteredSchema, SchemaType};
 use registry_json_schema::{Direction, JsonSchema, Policy, SchemaTree, Strictness};
 
 use crate::config::{JsonSchemaConverterConfig, Options};
-use crate::fault::{Fault, MAX_VALUE_DEPTH, SERIALIZATION, VALIDATION};
+use crate::fault::{Fault, SERIALIZATION, VALIDATION};
 use crate::indent::indent;
 use crate::memo::Memo;
 use crate::non_numbers;
-use crate::read::read;
+use crate::read::{body_options, read};
 use crate::read_plan::ReadPlan;
 use crate::schema_text::schema_text;
+use crate::stream;
 use crate::to_connect::to_connect;
 use crate::write::write;
 use crate::write_plan::WritePlan;
@@ -371,14 +371,6 @@ fn schemaless(topic: &str) -> DataError {
     )
 }
 
-/// What is read of a payload. Deeper nesting than values may have is refused before it takes any stack.
-fn body_options() -> ReadOptions {
-    ReadOptions {
-        max_depth: MAX_VALUE_DEPTH,
-        ..ReadOptions::default()
-    }
-}
-
 fn validated(validator: &SchemaTree, json: &Json) -> Result<(), DataError> {
     validator.validate(json).map_err(|violation| {
         DataError::new("JSON does not match schema of type JSON")
@@ -476,6 +468,15 @@ impl Converter for JsonSchemaConverter {
                 "com.fasterxml.jackson.core.JsonParseException",
             )
         })?;
+        if let (Ok(plan), None) = (&entry.plan, &entry.validator)
+            && let Some(value) = stream::read(plan, payload, frame.body, text)
+        {
+            return Ok(Decoded::Data(Data {
+                schema: Some(plan.schema.clone()),
+                value,
+            }));
+        }
+        // Whatever is not plainly right, or has to be checked against its schema.
         let json = if text.bytes().all(|byte| byte.is_ascii_whitespace()) {
             None
         } else {

@@ -12,6 +12,7 @@ pub(crate) struct Fault {
 pub(crate) const DATA: &str = "org.apache.kafka.connect.errors.DataException";
 pub(crate) const SERIALIZATION: &str = "org.apache.kafka.common.errors.SerializationException";
 pub(crate) const ILLEGAL_ARGUMENT: &str = "java.lang.IllegalArgumentException";
+pub(crate) const SCHEMA_BUILDER: &str = "org.apache.kafka.connect.errors.SchemaBuilderException";
 pub(crate) const STACK_OVERFLOW: &str = "java.lang.StackOverflowError";
 pub(crate) const VALIDATION: &str = "org.everit.json.schema.ValidationException";
 

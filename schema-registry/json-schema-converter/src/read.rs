@@ -1,9 +1,11 @@
-//! Values from JSON. Hardly anything is checked, as in the original: a text where a number is expected is 0.
+//! Values from a tree of JSON. Hardly anything is checked, as in the original: a text where a number is expected is 0. What goes into a struct is checked by the struct,
+//! though: a struct in it must have its required fields, an array or a map in it no nulls that its schema does not allow.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use java_idioms::Json;
+use java_idioms::json::ReadOptions;
 use millrace_api::data::{Blob, Decimal, Kind, Schema, Struct, Text, Value};
 
 use crate::base64;
@@ -11,21 +13,55 @@ use crate::decimal_bits::low_bits;
 use crate::fault::{Fault, MAX_VALUE_DEPTH};
 use crate::non_numbers;
 use crate::read_plan::{Op, Part, PartId, ReadPlan};
+use crate::terms::{KEY, VALUE};
 use crate::variant;
 
 /// Milliseconds of a day.
-const DAY: i64 = 86_400_000;
+pub(crate) const DAY: i64 = 86_400_000;
+
+/// What is read of a payload. Deeper nesting than values may have is refused before it takes any stack.
+pub(crate) fn body_options() -> ReadOptions {
+    ReadOptions {
+        max_depth: MAX_VALUE_DEPTH,
+        ..ReadOptions::default()
+    }
+}
 
 /// Reads a whole value; `None` is an empty body.
 pub(crate) fn read(plan: &ReadPlan, json: Option<&Json>) -> Result<Value, Fault> {
     let mut reader = Reader {
         plan,
         depth: 0,
-        in_struct: false,
+        field: None,
         empty: json.is_none(),
     };
     // An empty body behaves like a value of no type at all, except that messages name it.
     reader.value(0, Some(json.unwrap_or(&Json::Array(Vec::new()))))
+}
+
+/// Where a part of a value stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// Arrays, maps, structs and unions around it.
+    pub(crate) depth: usize,
+    /// Whether it ends up in a struct.
+    pub(crate) in_struct: bool,
+}
+
+/// Reads a part of a value.
+pub(crate) fn read_part(
+    plan: &ReadPlan,
+    id: PartId,
+    json: &Json,
+    place: Place,
+) -> Result<Value, Fault> {
+    let mut reader = Reader {
+        plan,
+        depth: place.depth,
+        field: place.in_struct.then_some(""),
+        empty: false,
+    };
+    reader.value(id, Some(json))
 }
 
 /// Reads a default.
@@ -36,12 +72,12 @@ pub(crate) fn read_default(schema: &Schema, json: &Json) -> Result<Value, Fault>
 struct Reader<'p> {
     plan: &'p ReadPlan,
     depth: usize,
-    /// Whether the value ends up in a struct, which checks what is put into it.
-    in_struct: bool,
+    /// The struct's field that the value ends up in; nothing else is checked.
+    field: Option<&'p str>,
     empty: bool,
 }
 
-impl Reader<'_> {
+impl<'p> Reader<'p> {
     fn node_type(&self, json: &Json) -> &'static str {
         match json {
             _ if self.empty => "MISSING",
@@ -151,10 +187,11 @@ impl Reader<'_> {
                         base64::decode(text).ok_or_else(|| Fault::data("Invalid bytes field"))?;
                     Value::Bytes(Blob::from(bytes))
                 }
-                _ if self.in_struct => {
-                    return Err(Fault::data(
-                        "Invalid Java object for schema type BYTES: class java.math.BigDecimal",
-                    ));
+                _ if self.field.is_some() => {
+                    return Err(Fault::data(format!(
+                        "Invalid Java object for schema with type BYTES: class java.math.BigDecimal for field: \"{}\"",
+                        self.field.unwrap_or_default()
+                    )));
                 }
                 Json::Number(number) => Value::from(decimal(number.literal())?),
                 _ => Value::from(Decimal::new(0, 0)),
@@ -197,12 +234,21 @@ impl Reader<'_> {
                         self.node_type(json)
                     )));
                 };
-                let outer = std::mem::replace(&mut self.in_struct, true);
-                let values = fields
-                    .iter()
-                    .map(|(name, field)| self.value(*field, members.get(name)))
-                    .collect::<Result<Vec<_>, _>>()?;
-                self.in_struct = outer;
+                let outer = self.field;
+                let mut values = Vec::with_capacity(fields.len());
+                for (name, field) in fields.iter() {
+                    self.field = Some(name);
+                    values.push(self.value(field, members.get(name))?);
+                }
+                self.field = outer;
+                if outer.is_some() {
+                    for ((name, field), value) in fields.iter().zip(&values) {
+                        let part = &plan.parts[field];
+                        if value.is_null() && !part.takes_null() {
+                            return Err(null_refused("field", name, part.kind));
+                        }
+                    }
+                }
                 Ok(Value::Struct(Struct::new(schema.clone(), values)))
             }
             Op::Union(schema, fields) => {
@@ -222,22 +268,23 @@ impl Reader<'_> {
                 let Some(index) = best else {
                     return Err(Fault::data("Did not find matching oneof field for data"));
                 };
-                let outer = std::mem::replace(&mut self.in_struct, true);
                 let mut values = vec![Value::Null; fields.len()];
+                let name = schema.fields().get(index).map_or("", |field| &field.name);
+                let outer = self.field.replace(name);
                 values[index] = self.value(fields[index], Some(json))?;
-                self.in_struct = outer;
+                self.field = outer;
                 Ok(Value::Struct(Struct::new(schema.clone(), values)))
             }
             Op::Array(element) => {
                 let values = match json {
                     Json::Array(values) => values
                         .iter()
-                        .map(|value| self.element(*element, value))
+                        .map(|value| self.element("element of array field", *element, value))
                         .collect::<Result<_, _>>()?,
                     // The elements of an object are its values; other values have none.
                     Json::Object(members) => members
                         .values()
-                        .map(|value| self.element(*element, value))
+                        .map(|value| self.element("element of array field", *element, value))
                         .collect::<Result<_, _>>()?,
                     _ => Vec::new(),
                 };
@@ -255,7 +302,7 @@ impl Reader<'_> {
                     .map(|(name, value)| {
                         Ok((
                             Value::String(Text::from(&**name)),
-                            self.element(*values, value)?,
+                            self.element("value of map field", *values, value)?,
                         ))
                     })
                     .collect::<Result<Vec<_>, Fault>>()?;
@@ -268,14 +315,26 @@ impl Reader<'_> {
     }
 
     /// An element of an array or a map. Within a struct a null is refused where the schema does not allow it.
-    fn element(&mut self, part: PartId, json: &Json) -> Result<Value, Fault> {
+    fn element(&mut self, what: &'static str, part: PartId, json: &Json) -> Result<Value, Fault> {
         let value = self.value(part, Some(json))?;
-        if value.is_null() && self.in_struct && !self.plan.parts[part].optional {
-            return Err(Fault::data(
-                "Invalid value: null used for required field: an element of an array or a map",
-            ));
+        if let Some(field) = self.field {
+            self.refuse_null(what, field, part, &value)?;
         }
         Ok(value)
+    }
+
+    fn refuse_null(
+        &self,
+        what: &'static str,
+        field: &str,
+        part: PartId,
+        value: &Value,
+    ) -> Result<(), Fault> {
+        let part = &self.plan.parts[part];
+        if value.is_null() && !part.optional {
+            return Err(null_refused(what, field, part.kind));
+        }
+        Ok(())
     }
 
     fn entries(&mut self, keys: PartId, values: PartId, json: &Json) -> Result<Value, Fault> {
@@ -303,14 +362,21 @@ impl Reader<'_> {
                     members.len()
                 )));
             }
-            let key = self.value(keys, members.get(crate::terms::KEY))?;
-            let value = self.value(values, members.get(crate::terms::VALUE))?;
+            let key = self.value(keys, members.get(KEY))?;
+            let value = self.value(values, members.get(VALUE))?;
             match places.get(&key) {
                 Some(place) => entries[*place].1 = value,
                 None => {
                     places.insert(key.clone(), entries.len());
                     entries.push((key, value));
                 }
+            }
+        }
+        // Only what is left of them is put into the struct.
+        if let Some(field) = self.field {
+            for (key, value) in &entries {
+                self.refuse_null("key of map field", field, keys, key)?;
+                self.refuse_null("value of map field", field, values, value)?;
             }
         }
         Ok(Value::Map(Arc::new(entries)))
@@ -348,7 +414,7 @@ impl Reader<'_> {
             Op::Struct(_, fields) => fields
                 .iter()
                 .filter_map(|(name, field)| Some((field, members.get(name)?)))
-                .map(|(field, value)| 1 + self.matching_names(*field, value, depth + 1))
+                .map(|(field, value)| 1 + self.matching_names(field, value, depth + 1))
                 .sum(),
             Op::Union(schema, fields) => schema
                 .fields()
@@ -367,6 +433,14 @@ impl Reader<'_> {
     }
 }
 
+#[cold]
+fn null_refused(what: &str, name: &str, kind: Kind) -> Fault {
+    Fault::data(format!(
+        "Invalid value: null used for required {what}: \"{name}\", schema type: {}",
+        kind.name()
+    ))
+}
+
 fn not_a_number(json: &Json) -> Option<f64> {
     json.as_str().and_then(non_numbers::value)
 }
@@ -377,7 +451,7 @@ fn int(json: &Json) -> Option<i64> {
 }
 
 /// A logical type's value in the form of its base type.
-fn moment(kind: Kind, value: i64) -> Value {
+pub(crate) fn moment(kind: Kind, value: i64) -> Value {
     match kind {
         Kind::Int8 => Value::Int8(value as i8),
         Kind::Int16 => Value::Int16(value as i16),

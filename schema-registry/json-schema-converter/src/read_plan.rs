@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millrace_api::data::{Kind, Schema, Value, logical};
 
 use crate::fault::{Fault, MAX_SCHEMA_DEPTH, MAX_SCHEMA_PARTS};
+use crate::field_names::Fields;
 use crate::terms::{is_object_map, is_union, is_variant};
 
 /// A part's number in its plan.
@@ -40,10 +41,17 @@ pub(crate) enum Op {
     Array(PartId),
     Object(PartId),
     Entries(PartId, PartId),
-    Struct(Schema, Box<[(Arc<str>, PartId)]>),
+    Struct(Schema, Fields),
     Union(Schema, Box<[PartId]>),
     /// An enclosing struct once more.
     Enclosing(PartId),
+}
+
+impl Part {
+    /// Whether a struct may be put into another one when this part of it is null.
+    pub(crate) fn takes_null(&self) -> bool {
+        self.optional || self.default.is_some()
+    }
 }
 
 impl ReadPlan {
@@ -135,7 +143,7 @@ impl Compiler {
                     .iter()
                     .map(|field| Ok((Arc::clone(&field.name), self.part(&field.schema)?)))
                     .collect::<Result<_, Fault>>()?;
-                Op::Struct(schema.clone(), fields)
+                Op::Struct(schema.clone(), Fields::new(fields))
             }
             _ => Op::Simple,
         })

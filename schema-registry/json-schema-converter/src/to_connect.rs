@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use java_idioms::Json;
-use millrace_api::data::{Kind, Schema};
+use java_idioms::{Json, hash_order};
+use millrace_api::data::{Kind, Schema, Value, logical};
 use registry_json_schema::{Criterion, NodeKind, NodeRef, SchemaTree};
 
 use crate::config::Options;
 use crate::connect_parts::{Part, PartId, connect_schema};
-use crate::fault::{Fault, ILLEGAL_ARGUMENT, MAX_SCHEMA_DEPTH, MAX_SCHEMA_PARTS};
+use crate::fault::{Fault, ILLEGAL_ARGUMENT, MAX_SCHEMA_DEPTH, MAX_SCHEMA_PARTS, SCHEMA_BUILDER};
 use crate::read::read_default;
 use crate::terms::{
     CONNECT_INDEX, CONNECT_PARAMETERS, CONNECT_TYPE, CONNECT_VERSION, GENERAL_ENUM, GENERAL_UNION,
@@ -109,10 +109,7 @@ impl Translator {
     fn child(&mut self, node: Option<NodeRef<'_>>, missing: &'static str) -> Result<PartId, Fault> {
         match node {
             Some(node) => self.schema(node, false, None, false),
-            None => Err(Fault::new(
-                "org.apache.kafka.connect.errors.SchemaBuilderException",
-                missing,
-            )),
+            None => Err(Fault::new(SCHEMA_BUILDER, missing)),
         }
     }
 
@@ -240,7 +237,8 @@ impl Translator {
         match node.member(CONNECT_PARAMETERS) {
             None => {}
             Some(Json::Object(parameters)) => {
-                for (name, value) in parameters {
+                // A map of Java's by the time it gets there.
+                for (name, value) in hash_order(parameters, |(name, _)| name) {
                     match value {
                         Json::String(value) => part.set_parameter(name, value),
                         other => part.set_parameter(name, &other.to_text()),
@@ -250,11 +248,13 @@ impl Translator {
             Some(_) => return Err(not_a(CONNECT_PARAMETERS, "an object of strings")),
         }
         if let Some(default) = node.member("default") {
-            if part.kind == Kind::Struct {
+            let none = default.is_null() && part.optional;
+            if part.kind == Kind::Struct && !none {
                 return Err(Fault::data("a default that is an object cannot be read"));
             }
             let schema = connect_schema(&self.parts, id)?;
             let default = read_default(&schema, default)?;
+            check_default(&schema, &default)?;
             self.parts[id].default = (!default.is_null()).then_some(default);
         }
         let part = &mut self.parts[id];
@@ -463,6 +463,40 @@ fn collect<'t>(node: NodeRef<'t>, properties: &mut IndexMap<&'t str, (NodeRef<'t
     }
 }
 
+/// Refuses a default that Connect's schema builder refuses: what was read, or a part of it, is nothing, or a number where bytes are expected.
+fn check_default(schema: &Schema, default: &Value) -> Result<(), Fault> {
+    let part = |of: Option<&Schema>, value: &Value| match of {
+        Some(of) => check_default(of, value),
+        None => Ok(()),
+    };
+    let why = match default {
+        Value::Null if !schema.optional() => format!(
+            "Invalid value: null used for required value, schema type: {}",
+            schema.kind().name()
+        ),
+        Value::Decimal(_) if schema.name() != Some(logical::DECIMAL) => {
+            "Invalid Java object for schema with type BYTES: class java.math.BigDecimal for value"
+                .to_owned()
+        }
+        Value::Array(values) => {
+            return values
+                .iter()
+                .try_for_each(|value| part(schema.value_schema(), value));
+        }
+        Value::Map(entries) => {
+            return entries.iter().try_for_each(|(key, value)| {
+                part(schema.key_schema(), key)?;
+                part(schema.value_schema(), value)
+            });
+        }
+        _ => return Ok(()),
+    };
+    Err(Fault::new(
+        SCHEMA_BUILDER,
+        format!("Invalid default value: {why}"),
+    ))
+}
+
 /// A value as Java's `toString` prints it.
 fn java_text(json: &Json) -> String {
     match json {
@@ -472,7 +506,7 @@ fn java_text(json: &Json) -> String {
             format!("[{}]", values.join(", "))
         }
         Json::Object(members) => {
-            let members = java_idioms::hash_order(members, |(name, _)| name);
+            let members = hash_order(members, |(name, _)| name);
             let members: Vec<String> = members
                 .into_iter()
                 .map(|(name, value)| format!("{name}={}", java_text(value)))

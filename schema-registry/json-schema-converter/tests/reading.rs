@@ -55,6 +55,74 @@ fn values_of_another_type_become_something() {
 }
 
 #[test]
+fn a_struct_within_another_must_be_complete() {
+    let text = r#"{"type":"object","properties":{
+        "s":{"type":"object","properties":{"a":{"type":"integer"},"d":{"type":"string","default":"x"},"o":{"oneOf":[{"type":"null"},{"type":"string"}]}}},
+        "list":{"type":"array","items":{"type":"string"}},
+        "map":{"type":"object","connect.type":"map","additionalProperties":{"type":"string"}},
+        "pairs":{"type":"array","connect.type":"map","items":{"type":"object","properties":{"key":{"type":"integer"},"value":{"type":"string"}}}}
+    }}"#;
+    let mut fixture = fixture(text);
+    // The struct itself may lack anything, and so may one in it lack what is optional or has a default.
+    for body in [
+        "{}",
+        r#"{"s":{"a":1}}"#,
+        r#"{"s":{"a":1,"d":5}}"#,
+        r#"{"list":[],"map":{}}"#,
+    ] {
+        assert!(read(&mut fixture, body.as_bytes()).is_ok(), "{body}");
+    }
+    for (body, message) in [
+        (r#"{"s":{}}"#, r#"required field: "a", schema type: INT64"#),
+        (
+            r#"{"list":["x",1]}"#,
+            r#"required element of array field: "list", schema type: STRING"#,
+        ),
+        (
+            r#"{"map":{"k":1}}"#,
+            r#"required value of map field: "map", schema type: STRING"#,
+        ),
+        (
+            r#"{"pairs":[{"key":1,"value":2}]}"#,
+            r#"required value of map field: "pairs", schema type: STRING"#,
+        ),
+        (
+            r#"{"pairs":[{"value":"x","other":2}]}"#,
+            r#"required key of map field: "pairs", schema type: INT64"#,
+        ),
+    ] {
+        let error = read(&mut fixture, body.as_bytes()).unwrap_err();
+        assert_eq!(
+            error.message,
+            format!("Invalid value: null used for {message}"),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn a_default_must_fit_and_parameters_come_in_javas_order() {
+    let error = read(&mut fixture(r#"{"type":"string","default":2.5}"#), b"1").unwrap_err();
+    assert!(error.message.contains("Invalid default value"), "{error}");
+    let bytes = r#"{"type":"string","connect.type":"bytes","default":[]}"#;
+    assert!(read(&mut fixture(bytes), b"\"\"").is_err());
+    let list = r#"{"type":"array","items":{"type":"string"},"default":[1]}"#;
+    assert!(read(&mut fixture(list), b"[]").is_err());
+    // No default is the default of what may be null, a union too.
+    let union =
+        r#"{"oneOf":[{"type":"null"},{"type":"string"},{"type":"integer"}],"default":null}"#;
+    assert!(read(&mut fixture(union), b"1").is_ok());
+    let text = r#"{"type":"string","connect.parameters":{"scale":"1","rr":"2","a":"3"}}"#;
+    let schema = read(&mut fixture(text), b"\"x\"").unwrap().schema.unwrap();
+    let names: Vec<&str> = schema
+        .parameters()
+        .iter()
+        .map(|(name, _)| &**name)
+        .collect();
+    assert_eq!(names, ["rr", "a", "scale"]);
+}
+
+#[test]
 fn bare_non_numbers_are_numbers() {
     let text = r#"{"type":"array","items":{"type":"number"}}"#;
     let Value::Array(values) = value(text, "[NaN, -Infinity, 1]") else {
@@ -91,7 +159,7 @@ fn a_schema_that_contains_itself() {
     let mut fixture = fixture(text);
     let data = read(
         &mut fixture,
-        br#"{"v":1,"children":[{"v":2,"children":[{"v":3}]}]}"#,
+        br#"{"v":1,"children":[{"v":2,"children":[{"v":3,"children":[]}]}]}"#,
     )
     .unwrap();
     let Some(Value::Array(children)) = data.value.as_struct().unwrap().get("children").cloned()
@@ -187,7 +255,7 @@ fn deep_and_large_input_is_refused_in_time() {
     text.push_str("\"d40\":{\"type\":\"string\"}}}");
     let error = read(&mut fixture(&text), b"\"x\"").unwrap_err();
     assert!(error.message.contains("parts"), "{error}");
-    let list = r##"{"type":"object","title":"L","properties":{"n":{"$ref":"#"}}}"##;
+    let list = r##"{"type":"object","title":"L","properties":{"n":{"oneOf":[{"type":"null"},{"$ref":"#"}]}}}"##;
     let mut fixture = fixture(list);
     for depth in [240, 5_000] {
         let body = format!("{}{}{}", "{\"n\":".repeat(depth), "{}", "}".repeat(depth));

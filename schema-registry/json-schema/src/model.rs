@@ -82,7 +82,7 @@ pub(crate) struct EnumKind {
     pub(crate) list: Vec<Json>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct StringKind {
     pub(crate) required: bool,
     pub(crate) min_length: Option<i64>,
@@ -92,7 +92,7 @@ pub(crate) struct StringKind {
     pub(crate) format: Option<Arc<str>>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct NumberKind {
     pub(crate) required: bool,
     pub(crate) integer: bool,
@@ -114,7 +114,7 @@ pub(crate) struct CombinedKind {
     pub(crate) generated: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ObjectKind {
     pub(crate) required_object: bool,
     /// In the order of Java's hash map.
@@ -150,7 +150,7 @@ impl Default for ObjectKind {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ArrayKind {
     pub(crate) required: bool,
     /// One schema for all items.
@@ -189,8 +189,10 @@ impl Default for ArrayKind {
 
 #[derive(Debug, Clone)]
 pub(crate) struct ReferenceKind {
-    /// At last no reference any more, except where references only lead to each other.
+    /// What it names. That may be a reference again: the original follows one only, and takes two references for the same wherever they lead.
     pub(crate) target: NodeId,
+    /// What its chain of references ends with: no reference any more, except where references only lead to each other.
+    pub(crate) end: NodeId,
     pub(crate) uri: Arc<str>,
 }
 
@@ -235,9 +237,9 @@ impl Node {
 }
 
 impl Model {
-    /// Completes loaded nodes: references lead to their last target, and every node has its printed hash.
+    /// Completes loaded nodes: references know where they end, and every node has its printed hash.
     pub(crate) fn new(mut nodes: Vec<Node>) -> Self {
-        shorten_references(&mut nodes);
+        follow_references(&mut nodes);
         hash_prints(&mut nodes);
         nodes.shrink_to_fit();
         Self { nodes }
@@ -291,10 +293,10 @@ impl Model {
     }
 }
 
-/// Replaces each reference's target by the schema at the end of its chain of references.
-fn shorten_references(nodes: &mut [Node]) {
+/// Finds the schema at the end of each chain of references.
+fn follow_references(nodes: &mut [Node]) {
     let target = |nodes: &[Node], id: NodeId| match &nodes[id as usize].kind {
-        Kind::Reference(kind) => Some(kind.target),
+        Kind::Reference(kind) => Some(kind.end),
         _ => None,
     };
     let mut chain = Vec::new();
@@ -317,7 +319,7 @@ fn shorten_references(nodes: &mut [Node]) {
         for id in &chain {
             done[*id as usize] = true;
             if let Kind::Reference(kind) = &mut nodes[*id as usize].kind {
-                kind.target = at;
+                kind.end = at;
             }
         }
     }
@@ -428,7 +430,21 @@ fn print_hash(nodes: &[Node], id: NodeId) -> u64 {
         Kind::Reference(kind) => hash_of(&kind.uri),
         Kind::Empty | Kind::True | Kind::False | Kind::Null | Kind::Boolean => 0,
     };
+    if kind_prints_nothing(&node.kind) {
+        return hash_of((std::mem::discriminant(&Kind::Empty), 0_u64, node.extra));
+    }
     hash_of((std::mem::discriminant(&node.kind), kind, node.extra))
+}
+
+/// Whether a kind comes from keywords that a printed schema leaves out, such as `uniqueItems` when it is false: then it prints as `{}` does.
+fn kind_prints_nothing(kind: &Kind) -> bool {
+    match kind {
+        Kind::String(kind) => **kind == StringKind::default(),
+        Kind::Number(kind) => **kind == NumberKind::default(),
+        Kind::Object(kind) => **kind == ObjectKind::default(),
+        Kind::Array(kind) => **kind == ArrayKind::default(),
+        _ => false,
+    }
 }
 
 /// A text that is equal for equal values: members sorted, numbers as `BigDecimal` prints them, so that `1` and `1.0` differ as they do in Java.

@@ -165,7 +165,7 @@ impl<'t> NodeRef<'t> {
             Kind::Array(kind) => NodeKind::Array {
                 items: kind.items.map(|id| self.at(id)),
             },
-            Kind::Reference(kind) => NodeKind::Reference(self.at(kind.target)),
+            Kind::Reference(kind) => NodeKind::Reference(self.at(kind.end)),
         }
     }
 }

@@ -82,10 +82,16 @@ pub(crate) fn resolve(base: &str, reference: &str) -> Result<String, String> {
     }) {
         return Err(format!("{c:?} is not allowed in the URI `{reference}`"));
     }
+    let r = parts(reference);
+    if let Some(c) = misplaced(&r) {
+        return Err(format!(
+            "{c:?} is not allowed there in the URI `{reference}`"
+        ));
+    }
     if base.is_empty() {
         return Ok(reference.to_owned());
     }
-    let (b, r) = (parts(base), parts(reference));
+    let b = parts(base);
     // A base such as `urn:x:y` has no path to resolve against: only a fragment can be added.
     let opaque = b.scheme.is_some() && b.authority.is_none() && !b.path.starts_with('/');
     if r.scheme.is_some() {
@@ -133,6 +139,12 @@ pub(crate) fn resolve(base: &str, reference: &str) -> Result<String, String> {
         return Err(format!("a URI may have {MAX_LENGTH} bytes at most"));
     }
     Ok(out)
+}
+
+/// A character that URIs may have, but not in that place: a bracket in a path, a second `#`.
+fn misplaced(parts: &Parts<'_>) -> Option<char> {
+    let in_path = parts.path.chars().find(|c| matches!(c, '[' | ']'));
+    in_path.or_else(|| parts.fragment?.chars().find(|c| *c == '#'))
 }
 
 /// The path without `.` and `..` segments.

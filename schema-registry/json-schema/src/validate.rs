@@ -188,7 +188,7 @@ impl<'m> Validator<'m> {
             }
             Kind::Object(kind) => self.object(kind, value, evaluated),
             Kind::Array(kind) => self.array(kind, value, evaluated),
-            Kind::Reference(reference) => self.node(reference.target, value, evaluated),
+            Kind::Reference(reference) => self.node(reference.end, value, evaluated),
         }
     }
 

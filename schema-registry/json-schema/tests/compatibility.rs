@@ -114,17 +114,58 @@ fn combined_schemas_match_alternatives_whatever_their_order() {
 }
 
 #[test]
-fn references_are_followed_to_their_end() {
+fn one_reference_is_followed_and_no_more() {
     let chain = |kind: &str| {
         format!(
             r##"{{"$ref":"#/definitions/a","definitions":{{"a":{{"$ref":"#/definitions/b"}},"b":{{"type":"{kind}"}}}}}}"##
         )
     };
+    // As the original does it: behind a reference to a reference it looks no further, and a reference is not what it leads to.
+    assert!(changes(&chain("string"), &chain("integer")).is_empty());
     assert_eq!(
-        changes(&chain("string"), &chain("integer")),
+        changes(&chain("string"), r#"{"type":"string"}"#),
         ["TYPE_CHANGED #/"]
     );
-    assert!(changes(&chain("string"), r#"{"type":"string"}"#).is_empty());
+    let direct = |kind: &str| {
+        format!(r##"{{"$ref":"#/definitions/a","definitions":{{"a":{{"type":"{kind}"}}}}}}"##)
+    };
+    assert_eq!(
+        changes(&direct("string"), &direct("integer")),
+        ["TYPE_CHANGED #/"]
+    );
+    assert!(changes(&direct("string"), r#"{"type":"string"}"#).is_empty());
+}
+
+#[test]
+fn alternatives_that_print_alike_count_once() {
+    // A keyword that says nothing is not printed.
+    for (kind, nothing) in [
+        ("object", r#"{"additionalProperties":true}"#),
+        ("array", r#"{"uniqueItems":false}"#),
+        ("array", r#"{"items":true}"#),
+    ] {
+        let of = |second: &str| {
+            format!(
+                r#"{{"$schema":"https://json-schema.org/draft/2020-12/schema","oneOf":[{{"type":"string"}},{second},{{}}]}}"#
+            )
+        };
+        let old = of(&format!(r#"{{"type":"{kind}"}}"#));
+        assert_eq!(
+            changes(&old, &of(nothing)),
+            ["SUM_TYPE_NARROWED #/"],
+            "{nothing}"
+        );
+    }
+    // Beside a reference everything is printed.
+    let all = |second: &str| {
+        format!(
+            r##"{{"allOf":[{{"$ref":"#/definitions/a"}},{{"$ref":"#/definitions/a"{second}}}],"definitions":{{"a":{{"type":"object"}}}}}}"##
+        )
+    };
+    assert_eq!(
+        changes(&all(""), &all(r#","minimum":1"#)),
+        ["PRODUCT_TYPE_EXTENDED #/"]
+    );
 }
 
 #[test]

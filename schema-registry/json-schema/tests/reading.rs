@@ -108,6 +108,9 @@ fn what_is_refused() {
         r#"{"$schema":"https://json-schema.org/draft/2020-12/schema","items":[{}]}"#,
         r#"{"$schema":"https://json-schema.org/draft/2020-12/schema","$defs":{"a":{"type":"nosuch"}}}"#,
         r##"{"$schema":"https://json-schema.org/draft/2020-12/schema","$ref":"#nosuch"}"##,
+        r##"{"$schema":"https://json-schema.org/draft/2020-12/schema","$anchor":"#a"}"##,
+        r#"{"$schema":"https://json-schema.org/draft/2020-12/schema","$ref":""}"#,
+        r#"{"$id":"[","type":"string"}"#,
     ] {
         match new(text) {
             Err(JsonSchemaError::Invalid(message)) => {
@@ -172,8 +175,10 @@ fn references_within_a_schema() {
 
 #[test]
 fn references_to_other_schemas() {
-    let other = r#"{"type":"string","definitions":{"n":{"type":"number"},"s":{"$ref":"deeper.json#/definitions/s"}}}"#;
-    let deeper = r##"{"definitions":{"s":{"$ref":"#/definitions/t"},"t":{"type":"string"}}}"##;
+    // One reference is followed at a time, so that what it leads to is something else than a reference.
+    let other = r#"{"type":"string","definitions":{"n":{"type":"number"},"s":{"allOf":[{"$ref":"deeper.json#/definitions/s"}]}}}"#;
+    let deeper =
+        r##"{"definitions":{"s":{"allOf":[{"$ref":"#/definitions/t"}]},"t":{"type":"string"}}}"##;
     let modern = r#""$schema":"https://json-schema.org/draft/2020-12/schema","#;
     for (id, name, reference) in [
         ("", "other.json", "other.json"),

@@ -84,6 +84,7 @@ impl<'a> Loader<'a> {
             let (target, uri) = self.classic_reference(&reference, scope)?;
             Node::new(Kind::Reference(Box::new(ReferenceKind {
                 target,
+                end: target,
                 uri: uri.into(),
             })))
         } else {
@@ -120,9 +121,14 @@ impl<'a> Loader<'a> {
         }
         node.has_default = object.contains_key("default");
         node.connect_bytes = object.get("connect.type").and_then(Json::as_str) == Some("bytes");
+        // Beside a reference no keyword counts, so all of them are only members.
+        let makes_kind = |name: &str| match node.kind {
+            Kind::Reference(_) => name == "$ref",
+            _ => is_keyword(name, draft),
+        };
         node.extra = object
             .iter()
-            .filter(|(name, _)| !is_keyword(name, draft))
+            .filter(|(name, _)| !makes_kind(name))
             .fold(0, |sum: u64, (name, value)| {
                 sum.wrapping_add(member_hash(name, value))
             });

@@ -230,6 +230,7 @@ impl<'a> Loader<'a> {
                 let (target, uri) = self.modern_reference(&reference, scope)?;
                 Part::Kind(Kind::Reference(Box::new(ReferenceKind {
                     target,
+                    end: target,
                     uri: uri.into(),
                 })))
             }
@@ -466,6 +467,10 @@ impl<'a> Loader<'a> {
         reference: &str,
         scope: ScopeId,
     ) -> Result<(NodeId, String), String> {
+        // Nothing at all leads to nothing where there is no id to which it could lead.
+        if reference.is_empty() && &*self.base(scope) == super::NO_BASE {
+            return Err(super::unresolved(reference));
+        }
         let (written, _) = uri::split_fragment(reference);
         let absolute = if uri::is_absolute(reference) || self.names.contains_key(written) {
             reference.to_owned()
