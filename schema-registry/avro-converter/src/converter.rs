@@ -2,20 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use millrace_api::data::{Blob, Data, Headers, Schema, SchemaId, Value};
 use millrace_api::plugin::{Converter, DataError, Decoded, Encoded, NeedsSchema};
 use registry_avro::{AvroSchema, Direction, Kind, Strictness};
-use registry_client::serde::{PayloadSchema, SchemaSerde};
+use registry_client::serde::{Memo, PayloadSchema, SchemaSerde, failure};
 use registry_client::{NewSchema, RegisteredSchema, SchemaType};
 
 use crate::anything;
 use crate::avro_types::is_always_null;
 use crate::config::{AvroConverterConfig, Options};
 use crate::fault::{Fault, SERIALIZATION};
-use crate::memo::Memo;
 use crate::read::Reader;
 use crate::read_plan::ReadPlan;
 use crate::to_avro::to_avro;
@@ -32,7 +30,6 @@ pub struct AvroConverter {
     fail_on_trailing_data: bool,
     capacity: usize,
     serde: SchemaSerde,
-    lifetime: Option<Duration>,
     translated: HashMap<Option<SchemaId>, Arc<Translated>>,
     writes: Memo<Option<SchemaId>, Write>,
     reads: Memo<PayloadSchema, Read>,
@@ -65,7 +62,6 @@ struct Write {
     plan: WritePlan,
     /// What stands before each payload, when it is always the same and no header is added.
     prefix: Option<Box<[u8]>>,
-    learned: Instant,
 }
 
 /// Reads payloads of one schema from one topic.
@@ -74,7 +70,6 @@ struct Read {
     plan: Result<ReadPlan, Fault>,
     /// The schema for messages, as Java prints it.
     id: String,
-    learned: Instant,
 }
 
 /// What [`Converter::prepare`] is asked to find out.
@@ -92,15 +87,15 @@ enum Need {
 impl AvroConverter {
     /// A converter with this configuration that asks `serde`'s registry.
     pub fn new(config: &AvroConverterConfig, serde: SchemaSerde) -> Self {
+        let capacity = usize::try_from(config.schemas_cache_config).unwrap_or(0);
         Self {
             options: config.into(),
             fail_on_trailing_data: config.avro_fail_on_trailing_data,
-            capacity: usize::try_from(config.schemas_cache_config).unwrap_or(0),
-            lifetime: serde.lifetime(),
-            serde,
+            capacity,
             translated: HashMap::new(),
-            writes: Memo::new(),
-            reads: Memo::new(),
+            writes: Memo::new(capacity, serde.lifetime()),
+            reads: Memo::new(capacity, serde.lifetime()),
+            serde,
             connect_schemas: HashMap::new(),
             unions: 0,
             scratch: Scratch::default(),
@@ -176,30 +171,21 @@ impl AvroConverter {
                 return Err(failed(
                     DataError::new("Error serializing Avro message")
                         .with_java_class(SERIALIZATION)
-                        .with_source(
-                            DataError::new(format!(
-                                "Incompatible schema of type 'AVRO'. Set {setting}=false to disable this check. See log file for more details."
-                            ))
-                            .with_java_class("java.io.IOException"),
-                        ),
+                        .with_source(self.serde.incompatible(setting)),
                 ));
             }
         }
         let schema = translated.schema.as_ref();
         let plan = WritePlan::new(schema, &writer, answer.foreign, self.options)?;
-        let (mut headers, mut prefix) = (Headers::new(), Vec::new());
-        self.serde
-            .write_frame(&answer.registered, None, &mut headers, &mut prefix)
-            .map_err(failed)?;
+        let prefix = self.serde.prefix(&answer.registered, None);
         let entry = Write {
+            prefix: prefix.map_err(failed)?,
             registered: answer.registered,
             plan,
-            prefix: headers.is_empty().then(|| prefix.into()),
-            learned: Instant::now(),
             _translated: Arc::clone(&translated),
         };
         let key = schema.map(Schema::id);
-        self.writes.insert(&topic, key, entry, self.capacity);
+        self.writes.insert(&topic, key, entry);
         Ok(())
     }
 
@@ -214,15 +200,6 @@ impl AvroConverter {
             .payload_schema(&topic, schema, &name_of_record)
             .await
             .map_err(failed)?;
-        let id = match schema {
-            PayloadSchema::Id(id) => {
-                format!("SchemaId{{schemaType='AVRO', id={id}, guid='null', messageIndexes=null}}")
-            }
-            PayloadSchema::Guid(guid) => format!(
-                "SchemaId{{schemaType='AVRO', id=null, guid='{}', messageIndexes=null}}",
-                guid_text(guid)
-            ),
-        };
         if written.schema_type != SchemaType::Avro {
             return Err(failed(
                 DataError::new(format!("Invalid schema type {:?}", written.schema_type))
@@ -256,10 +233,9 @@ impl AvroConverter {
             .and_then(|schema| ReadPlan::new(&writer, reader.as_ref(), schema, self.options));
         let entry = Read {
             plan,
-            id,
-            learned: Instant::now(),
+            id: schema.java_text(SchemaType::Avro, None),
         };
-        self.reads.insert(&topic, schema, entry, self.capacity);
+        self.reads.insert(&topic, schema, entry);
         Ok(())
     }
 
@@ -299,15 +275,6 @@ impl AvroConverter {
     }
 }
 
-/// Whether something that was learned at `learned` must be asked for again. Without a lifetime, the default, nobody looks at the clock.
-#[inline]
-fn is_stale(lifetime: Option<Duration>, learned: Instant) -> bool {
-    match lifetime {
-        None => false,
-        Some(lifetime) => learned.elapsed() >= lifetime,
-    }
-}
-
 fn record_name(avro: &AvroSchema) -> Option<String> {
     match &avro.get(avro.root()).kind {
         Kind::Record(of) => Some(of.name.full()),
@@ -336,26 +303,9 @@ fn name_of_record(registered: &RegisteredSchema) -> Option<String> {
     }
 }
 
-fn guid_text(guid: [u8; 16]) -> String {
-    let mut text = String::with_capacity(36);
-    for (at, byte) in guid.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
-}
-
-fn wrapped(message: String, cause: DataError) -> DataError {
-    let retriable = cause.retriable;
-    let error = DataError::new(message).with_source(cause);
-    if retriable { error.retriable() } else { error }
-}
-
 #[cold]
 fn cannot_serialize(topic: &str, cause: DataError) -> DataError {
-    wrapped(
+    failure(
         format!("Failed to serialize Avro data from topic {topic}:"),
         cause,
     )
@@ -363,7 +313,7 @@ fn cannot_serialize(topic: &str, cause: DataError) -> DataError {
 
 #[cold]
 fn cannot_deserialize(topic: &str, cause: DataError) -> DataError {
-    wrapped(
+    failure(
         format!("Failed to deserialize data for topic {topic} to Avro:"),
         cause,
     )
@@ -384,9 +334,6 @@ impl Converter for AvroConverter {
         let Some(entry) = self.writes.find(topic, key) else {
             return self.first(topic, data, out);
         };
-        if is_stale(self.lifetime, entry.learned) {
-            return self.first(topic, data, out);
-        }
         let start = out.len();
         match &entry.prefix {
             Some(prefix) => out.extend_from_slice(prefix),
@@ -424,10 +371,7 @@ impl Converter for AvroConverter {
             .serde
             .read_frame(headers, payload)
             .map_err(|error| cannot_deserialize(topic, error))?;
-        let entry = self
-            .reads
-            .find(topic, frame.schema)
-            .filter(|entry| !is_stale(self.lifetime, entry.learned));
+        let entry = self.reads.find(topic, frame.schema);
         let Some(entry) = entry else {
             return Ok(Decoded::NeedsSchema(NeedsSchema(Box::new(Need::Read {
                 topic: topic.into(),

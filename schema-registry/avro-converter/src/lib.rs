@@ -11,7 +11,6 @@ mod fault;
 mod java_object;
 mod logical_types;
 mod map_entries;
-mod memo;
 mod names;
 mod plugin;
 mod read;

@@ -1,14 +1,17 @@
 //! Reading a payload along its plan.
 
+mod bytes;
+
 use std::sync::Arc;
 
-use millrace_api::data::{Blob, Struct, Text, Value};
+use millrace_api::data::{Blob, Struct, Value};
 use registry_avro::datum::{self, DatumReader, SkipId};
 
 use crate::fault::{Fault, MAX_VALUE_DEPTH};
 use crate::logical_types::{decimal, time_out_of_range};
 use crate::map_entries::last_of_each_key;
 use crate::read_plan::{Op, ReadPlan, RecordPlan, Shape, Step};
+use bytes::unzigzag;
 
 /// How many items of a list may take no bytes at all: a few bytes could ask for any number of them.
 const MAX_EMPTY_ITEMS: usize = 1 << 20;
@@ -415,83 +418,6 @@ impl<'p> Reader<'p> {
         }
         Ok(())
     }
-
-    /// A length.
-    #[inline]
-    fn count(&mut self) -> Outcome<usize> {
-        let length = self.long()?;
-        usize::try_from(length)
-            .map_err(|_| malformed(format!("Malformed data. Length is negative: {length}")))
-    }
-
-    #[inline]
-    fn int(&mut self) -> Outcome<i32> {
-        let value = self.long()?;
-        i32::try_from(value).map_err(|_| malformed("Invalid int encoding".to_owned()))
-    }
-
-    #[inline]
-    fn long(&mut self) -> Outcome<i64> {
-        self.varint().map(unzigzag)
-    }
-
-    #[inline]
-    fn varint(&mut self) -> Outcome<u64> {
-        match self.bytes.get(self.at) {
-            Some(&byte) if byte < 0x80 => {
-                self.at += 1;
-                Ok(byte.into())
-            }
-            _ => self.long_varint(),
-        }
-    }
-
-    fn long_varint(&mut self) -> Outcome<u64> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = *self.bytes.get(self.at).ok_or_else(end_of_data)?;
-            self.at += 1;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(malformed("Invalid long encoding".to_owned()))
-    }
-
-    #[inline]
-    fn take(&mut self, count: usize) -> Outcome<&'p [u8]> {
-        let end = self.at.checked_add(count).ok_or_else(end_of_data)?;
-        let taken = self.bytes.get(self.at..end).ok_or_else(end_of_data)?;
-        self.at = end;
-        Ok(taken)
-    }
-
-    #[inline]
-    fn array<const N: usize>(&mut self) -> Outcome<[u8; N]> {
-        self.take(N)?.try_into().map_err(|_| end_of_data())
-    }
-
-    #[inline(always)]
-    fn blob(&mut self, count: usize) -> Outcome<Blob> {
-        let start = self.at;
-        self.take(count)?;
-        let (Ok(start), Ok(count)) = (u32::try_from(start), u32::try_from(count)) else {
-            return Err(end_of_data());
-        };
-        self.payload.slice(start, count).ok_or_else(end_of_data)
-    }
-
-    #[inline(always)]
-    fn text(&mut self, count: usize) -> Outcome<Text> {
-        match self.blob(count)?.into_text() {
-            Some(text) => Ok(text),
-            None => {
-                let bytes = &self.bytes[self.at - count..self.at];
-                Ok(Text::new(String::from_utf8_lossy(bytes).into_owned()))
-            }
-        }
-    }
 }
 
 fn deeper(depth: usize) -> Outcome<usize> {
@@ -499,11 +425,6 @@ fn deeper(depth: usize) -> Outcome<usize> {
         return Err(Box::new(Fault::value_too_deep()));
     }
     Ok(depth + 1)
-}
-
-#[inline]
-fn unzigzag(value: u64) -> i64 {
-    (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 fn no_branch(at: i64, length: usize) -> Box<Fault> {

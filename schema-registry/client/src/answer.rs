@@ -10,6 +10,19 @@ use crate::{ClientError, NewSchema, Reference, RegisteredSchema, SchemaType};
 
 /// The body of a registration or a lookup. The type is left out for Avro: registries before release 5.5 do not know the member.
 pub(crate) fn body(schema: &NewSchema) -> String {
+    whole_body(schema, None, None)
+}
+
+/// The body that asks for a schema that the registry knows: its metadata and rule set go along, because they are part of what it is.
+pub(crate) fn body_of_registered(schema: &RegisteredSchema) -> String {
+    whole_body(
+        &schema.to_new(),
+        schema.metadata.as_deref(),
+        schema.rule_set.as_deref(),
+    )
+}
+
+fn whole_body(schema: &NewSchema, metadata: Option<&str>, rule_set: Option<&str>) -> String {
     let mut out = String::with_capacity(schema.text.len() + schema.text.len() / 8 + 64);
     out.push('{');
     if schema.schema_type != SchemaType::Avro {
@@ -31,6 +44,11 @@ pub(crate) fn body(schema: &NewSchema) -> String {
             out.push_str(&format!(",\"version\":{}}}", reference.version));
         }
         out.push_str("],");
+    }
+    for (member, json) in [("metadata", metadata), ("ruleSet", rule_set)] {
+        if let Some(json) = json {
+            out.push_str(&format!("\"{member}\":{json},"));
+        }
     }
     out.push_str("\"schema\":");
     write_string(&schema.text, &mut out);
@@ -103,6 +121,11 @@ pub(crate) fn schema(json: &Json, known: Known<'_>) -> Result<RegisteredSchema, 
             .and_then(|n| i32::try_from(n).ok())
     };
     let text = |member: &str| json.get(member).and_then(Json::as_str);
+    let object = |member: &str| {
+        json.get(member)
+            .filter(|value| value.as_object().is_some())
+            .map(|value| Arc::from(value.to_text()))
+    };
     let schema_type = match text("schemaType") {
         Some(name) => SchemaType::from_name(name).ok_or_else(|| {
             ClientError::not_understood(200, format!("the schema is of the unknown type {name:?}"))
@@ -127,6 +150,8 @@ pub(crate) fn schema(json: &Json, known: Known<'_>) -> Result<RegisteredSchema, 
         schema_type,
         text: schema_text,
         references,
+        metadata: object("metadata"),
+        rule_set: object("ruleSet"),
     })
 }
 
@@ -208,6 +233,29 @@ mod tests {
             body(&schema),
             r#"{"schemaType":"PROTOBUF","references":[{"name":"a.proto","subject":"a","version":2}],"schema":"\"string\""}"#
         );
+    }
+
+    #[test]
+    fn metadata_and_rules_of_an_answer_go_back_as_they_came() {
+        let answer = r#"{"id":7,"schema":"\"int\"","metadata":{"properties":{"confluent:version":"12"}},"ruleSet":{"domainRules":[]}}"#;
+        let found = schema(&success(200, answer).expect("json"), Known::default()).expect("schema");
+        assert_eq!(found.own_version(), Some(12));
+        assert_eq!(
+            body_of_registered(&found),
+            r#"{"metadata":{"properties":{"confluent:version":"12"}},"ruleSet":{"domainRules":[]},"schema":"\"int\""}"#
+        );
+        for (metadata, version) in [
+            (r#"{"properties":{"confluent:version":"+3"}}"#, Some(3)),
+            (r#"{"properties":{"confluent:version":"3.0"}}"#, None),
+            (r#"{"properties":{"version":"3"}}"#, None),
+            ("{}", None),
+        ] {
+            let found = RegisteredSchema {
+                metadata: Some(metadata.into()),
+                ..found.clone()
+            };
+            assert_eq!(found.own_version(), version, "{metadata}");
+        }
     }
 
     #[test]

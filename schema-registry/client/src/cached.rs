@@ -32,7 +32,7 @@ const SWEEP_FROM: usize = 64;
 enum Question {
     Register(Arc<str>, NewSchema, bool),
     Lookup(Arc<str>, NewSchema, bool),
-    VersionOf(Arc<str>, NewSchema),
+    VersionOf(Arc<str>, Arc<RegisteredSchema>, bool),
     Id(i32, Option<Arc<str>>),
     Guid([u8; 16]),
     Version(Arc<str>, i32),
@@ -45,9 +45,11 @@ impl Hash for Question {
     fn hash<H: Hasher>(&self, state: &mut H) {
         std::mem::discriminant(self).hash(state);
         match self {
-            Self::Register(subject, schema, _)
-            | Self::Lookup(subject, schema, _)
-            | Self::VersionOf(subject, schema) => {
+            Self::Register(subject, schema, _) | Self::Lookup(subject, schema, _) => {
+                subject.hash(state);
+                schema.text.hash(state);
+            }
+            Self::VersionOf(subject, schema, _) => {
                 subject.hash(state);
                 schema.text.hash(state);
             }
@@ -65,7 +67,7 @@ impl Question {
         match self {
             Self::Register(subject, ..)
             | Self::Lookup(subject, ..)
-            | Self::VersionOf(subject, _)
+            | Self::VersionOf(subject, ..)
             | Self::Version(subject, _)
             | Self::Latest(subject)
             | Self::Metadata(subject, _)
@@ -211,7 +213,9 @@ async fn ask(
         Question::Lookup(subject, schema, normalize) => {
             registry.lookup(subject, schema, *normalize).await
         }
-        Question::VersionOf(subject, schema) => registry.version_of(subject, schema).await,
+        Question::VersionOf(subject, schema, deleted) => {
+            registry.version_of(subject, schema, *deleted).await
+        }
         Question::Id(id, subject) => registry.by_id(*id, subject.as_deref()).await,
         Question::Guid(guid) => registry.by_guid(*guid).await,
         Question::Version(subject, version) => registry.version(subject, Some(*version)).await,
@@ -282,10 +286,15 @@ impl SchemaRegistry for CachedRegistry {
     async fn version_of(
         &self,
         subject: &str,
-        schema: &NewSchema,
+        schema: &RegisteredSchema,
+        deleted: bool,
     ) -> Result<RegisteredSchema, ClientError> {
-        self.answer(Question::VersionOf(subject.into(), schema.clone()))
-            .await
+        self.answer(Question::VersionOf(
+            subject.into(),
+            Arc::new(schema.clone()),
+            deleted,
+        ))
+        .await
     }
 
     async fn call(

@@ -50,6 +50,8 @@ impl MemoryRegistry {
             schema_type: schema.schema_type,
             text: Arc::clone(&schema.text),
             references: schema.references.clone(),
+            metadata: None,
+            rule_set: None,
         };
         registered.push(new.clone());
         new
@@ -163,9 +165,10 @@ impl SchemaRegistry for MemoryRegistry {
     async fn version_of(
         &self,
         subject: &str,
-        schema: &NewSchema,
+        schema: &RegisteredSchema,
+        _deleted: bool,
     ) -> Result<RegisteredSchema, ClientError> {
-        self.lookup(subject, schema, false).await
+        self.lookup(subject, &schema.to_new(), false).await
     }
 
     async fn call(

@@ -1,6 +1,9 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use java_idioms::Json;
+use java_idioms::json::ReadOptions;
+
 use crate::ClientError;
 
 /// A format.
@@ -71,9 +74,21 @@ pub struct RegisteredSchema {
     pub text: Arc<str>,
     /// References in their order.
     pub references: Vec<Reference>,
+    /// Metadata as a JSON object, as the registry sent it.
+    pub metadata: Option<Arc<str>>,
+    /// Rule set of a data contract as a JSON object, as the registry sent it.
+    pub rule_set: Option<Arc<str>>,
 }
 
 impl RegisteredSchema {
+    /// The version that the schema's own metadata names, in the property `confluent:version`; none when that is no integer. Reads the metadata: to be asked once per
+    /// schema.
+    pub fn own_version(&self) -> Option<i32> {
+        let metadata = Json::read(self.metadata.as_deref()?, ReadOptions::default()).ok()?;
+        let version = metadata.get("properties")?.get("confluent:version")?;
+        version.as_str()?.parse().ok()
+    }
+
     /// The same as something to register or to look up.
     pub fn to_new(&self) -> NewSchema {
         NewSchema {
@@ -125,13 +140,15 @@ pub trait SchemaRegistry: Send + Sync + Debug {
         metadata: &[(String, String)],
     ) -> Result<RegisteredSchema, ClientError>;
 
-    /// `POST /subjects/{s}?deleted=true`: the version that a schema which data was written with has, or had, under a subject.
+    /// `POST /subjects/{s}`: the version and id that a schema which the registry knows has under a subject, with `deleted` also those that it had. Its metadata and rule
+    /// set count, unlike in [`lookup`](Self::lookup).
     async fn version_of(
         &self,
         subject: &str,
-        schema: &NewSchema,
+        schema: &RegisteredSchema,
+        deleted: bool,
     ) -> Result<RegisteredSchema, ClientError> {
-        crate::rest::version_of(self, subject, schema).await
+        crate::rest::version_of(self, subject, schema, deleted).await
     }
 
     /// Any call, answered as status and body: for what has no method here. `path` with its query, percent-encoded.

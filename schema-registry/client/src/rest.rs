@@ -2,7 +2,7 @@
 
 use std::fmt::{Debug, Write as _};
 
-use crate::answer::{Known, body, guid_text, schema, success};
+use crate::answer::{Known, body, body_of_registered, guid_text, schema, success};
 use crate::percent::{escape, escaped};
 use crate::{ClientError, NewSchema, RegisteredSchema, SchemaRegistry};
 
@@ -47,14 +47,16 @@ impl<C: Calls> RestRegistry<C> {
 pub(crate) async fn version_of<R: SchemaRegistry + ?Sized>(
     registry: &R,
     subject: &str,
-    new: &NewSchema,
+    registered: &RegisteredSchema,
+    deleted: bool,
 ) -> Result<RegisteredSchema, ClientError> {
-    let path = format!("/subjects/{}?deleted=true", escaped(subject));
-    let (status, text) = registry.call("POST", &path, Some(body(new))).await?;
+    let path = format!("/subjects/{}?deleted={deleted}", escaped(subject));
+    let question = body_of_registered(registered);
+    let (status, text) = registry.call("POST", &path, Some(question)).await?;
     let known = Known {
         subject: Some(subject),
         id: None,
-        schema: Some(new),
+        schema: Some(&registered.to_new()),
     };
     schema(&success(status, &text)?, known)
 }

@@ -16,6 +16,13 @@ pub(crate) struct ClientConfig {
     /// URLs of the registry's nodes, separated by commas. The first one that answers is used until it fails.
     #[config(name = "schema.registry.url", required, importance = "high")]
     pub(crate) urls: Vec<String>,
+    /// Whether the node that is asked first is chosen by lot, so that clients spread over the nodes, instead of being the first of `schema.registry.url`.
+    #[config(
+        name = "schema.registry.url.randomize",
+        default = false,
+        importance = "low"
+    )]
+    pub(crate) randomize_urls: bool,
     /// How many answers about one subject are remembered.
     #[config(name = "max.schemas.per.subject", default = 1000, importance = "low", validate = Validator::at_least(1))]
     pub(crate) max_schemas_per_subject: i32,
@@ -249,7 +256,7 @@ pub(crate) struct TlsConfig {
 pub(crate) fn own(props: &Props) -> Props {
     let mut own = Props::new();
     let is_plain = |key: &str| {
-        key == "schema.registry.url"
+        matches!(key, "schema.registry.url" | "schema.registry.url.randomize")
             || key.starts_with("schema.registry.ssl.")
             || key == "schema.registry.basic.auth.user.info"
     };

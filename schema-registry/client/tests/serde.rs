@@ -345,6 +345,161 @@ async fn failures_read_like_confluents() {
     );
 }
 
+#[tokio::test]
+async fn a_guid_names_the_content_and_the_subject_its_id() {
+    let script = Script::new(|line| {
+        if line.starts_with("GET") {
+            let found = format!(
+                r#"{{"guid":"{GUID}","schemaType":"AVRO","schema":"\"long\"","metadata":{{"properties":{{"a":"b"}}}}}}"#
+            );
+            (200, found)
+        } else if line.contains("gone") {
+            missing(40403, "Schema not found")
+        } else {
+            stored(3, "\"long\"")
+        }
+    });
+    let off = ("auto.register.schemas", "false");
+    let guid = ("use.schema.guid", GUID);
+    let by_guid = format!("GET /schemas/guids/{GUID}");
+    let write = async |settings: &[(&str, &str)]| {
+        let serde = script.serde(SchemaType::Avro, settings);
+        let written = serde
+            .writer_schema("t-value", &data("\"int\""))
+            .await
+            .expect("a schema");
+        (script.asked().join(" "), written)
+    };
+    let (asked, written) = write(&[off, guid, ("use.latest.version", "true")]).await;
+    assert_eq!(
+        asked,
+        format!("{by_guid} POST /subjects/t-value?deleted=false")
+    );
+    assert_eq!(
+        (written.registered.id, &*written.registered.text),
+        (7, "\"long\"")
+    );
+    assert_eq!(
+        (written.foreign, written.strict),
+        (true, Some("id.compatibility.strict"))
+    );
+    let (_, written) = write(&[off, guid, ("id.compatibility.strict", "false")]).await;
+    assert_eq!((written.foreign, written.strict), (true, None));
+    let why = |setting| script.serde(SchemaType::Avro, &[]).incompatible(setting);
+    assert_eq!(
+        why("id.compatibility.strict").message,
+        "Incompatible schema of type 'AVRO'. Set id.compatibility.strict=false to disable this check"
+    );
+    assert!(
+        why("latest.compatibility.strict")
+            .message
+            .ends_with("this check. See log file for more details.")
+    );
+    // An id comes first, and registering before both.
+    let (asked, _) = write(&[off, guid, ("use.schema.id", "9")]).await;
+    assert_eq!(asked, "GET /schemas/ids/9?fetchMaxId=false&subject=t-value");
+    let (asked, _) = write(&[guid]).await;
+    assert_eq!(asked, "POST /subjects/t-value/versions?normalize=false");
+    let error = script
+        .serde(SchemaType::Avro, &[off, guid])
+        .writer_schema("gone", &data("\"int\""))
+        .await
+        .expect_err("not under the subject");
+    assert_eq!(
+        chain(&error)[0].1,
+        "Error retrieving schema GUID\"long\"",
+        "the text is that of the guid"
+    );
+}
+
+#[tokio::test]
+async fn payloads_may_be_what_the_settings_say() {
+    let script = Script::new(|_| stored(1, ""));
+    let reader = (
+        "value.schema.id.deserializer",
+        "io.confluent.kafka.serializers.schema.id.ConfigSchemaIdDeserializer",
+    );
+    let frame = |schema_type, settings: &[(&str, &str)]| {
+        let settings: Vec<_> = [reader].iter().chain(settings).copied().collect();
+        let serde = script.serde(schema_type, &settings);
+        let payload = Blob::from(&b"\0\0\0\0\x09body"[..]);
+        let (frame, indexes) = if schema_type == SchemaType::Protobuf {
+            let (frame, indexes) = serde.read_message_frame(&Headers::new(), &payload)?;
+            (frame, indexes.path().to_vec())
+        } else {
+            (serde.read_frame(&Headers::new(), &payload)?, Vec::new())
+        };
+        Ok::<_, DataError>((frame.schema, frame.body, indexes))
+    };
+    let id = ("use.schema.id", "7");
+    let guid = ("use.schema.guid", GUID);
+    let avro = frame(SchemaType::Avro, &[id, guid]).expect("a frame");
+    assert_eq!(avro, (PayloadSchema::Id(7), 0, Vec::new()));
+    let (schema, body, indexes) = frame(
+        SchemaType::Protobuf,
+        &[guid, ("use.message.indexes", "1, 0")],
+    )
+    .expect("a frame");
+    assert!(matches!(schema, PayloadSchema::Guid([0x09, .., 0x5d])));
+    assert_eq!((body, indexes), (0, vec![1, 0]));
+    let (.., indexes) = frame(SchemaType::Protobuf, &[id]).expect("a frame");
+    assert_eq!(indexes, [0]);
+    let error = frame(SchemaType::Avro, &[]).expect_err("nothing is set");
+    assert!(chain(&error)[1].1.contains("use.schema.id"));
+}
+
+#[tokio::test]
+async fn a_schemas_own_version_comes_before_the_registrys() {
+    let script = Script::new(|_| {
+        let found = format!(
+            r#"{{"subject":"t-value","version":3,"guid":"{GUID}","schemaType":"AVRO","schema":"\"long\"","metadata":{{"properties":{{"confluent:version":"12"}}}}}}"#
+        );
+        (200, found)
+    });
+    for topic in ["t", "u"] {
+        let found = script
+            .serde(
+                SchemaType::Avro,
+                &[(
+                    "value.subject.name.strategy",
+                    "io.confluent.kafka.serializers.subject.TopicNameStrategy",
+                )],
+            )
+            .payload_schema(topic, PayloadSchema::Id(7), &record_name)
+            .await
+            .expect("a schema");
+        assert_eq!((found.version, found.id), (12, 7));
+        assert_eq!(script.asked().len(), 1, "the subject's is not asked for");
+    }
+}
+
+#[tokio::test]
+async fn schemas_with_rules_are_neither_written_nor_read() {
+    let script = Script::new(|_| {
+        let found = r#"{"id":7,"version":3,"subject":"t-value","schemaType":"AVRO","schema":"\"long\"","ruleSet":{"domainRules":[{"name":"mask","kind":"TRANSFORM","mode":"WRITEREAD","type":"CEL_FIELD"}]}}"#;
+        (200, found.to_owned())
+    });
+    let plain = (
+        "value.subject.name.strategy",
+        "io.confluent.kafka.serializers.subject.TopicNameStrategy",
+    );
+    let outcome = async |settings: &[(&str, &str)]| {
+        let serde = script.serde(SchemaType::Avro, settings);
+        let written = serde.writer_schema("t-value", &data("1")).await;
+        let read = serde
+            .payload_schema("t", PayloadSchema::Id(7), &record_name)
+            .await;
+        (
+            written.map_err(|error| error.message.to_string()).err(),
+            read.map_err(|error| error.message.to_string()).err(),
+        )
+    };
+    let refused = Some("Rule failed: mask".to_owned());
+    assert_eq!(outcome(&[plain]).await, (refused.clone(), refused));
+    let off = ("rule.executors.mask.disabled", "true");
+    assert_eq!(outcome(&[plain, off]).await, (None, None));
+}
+
 fn record_name(_: &RegisteredSchema) -> Option<String> {
     Some("a.B".to_owned())
 }
@@ -516,6 +671,8 @@ async fn references_come_dependencies_first_each_name_once_and_loops_end() {
                 version: 1,
             })
             .to_vec(),
+        metadata: None,
+        rule_set: None,
     };
     let all = script
         .serde(SchemaType::Avro, &[])
@@ -540,6 +697,8 @@ fn registered() -> RegisteredSchema {
         schema_type: SchemaType::Avro,
         text: "".into(),
         references: Vec::new(),
+        metadata: None,
+        rule_set: None,
     }
 }
 
@@ -560,8 +719,8 @@ fn frames_are_written_and_read_back() {
         .read_frame(&headers, &Blob::from(out))
         .expect("a frame");
     assert_eq!(
-        (frame.schema, frame.indexes.path(), frame.body),
-        (PayloadSchema::Id(0x0102_0304), &[][..], 5)
+        (frame.schema, frame.body),
+        (PayloadSchema::Id(0x0102_0304), 5)
     );
 
     let protobuf = script.serde(SchemaType::Protobuf, &[]);
@@ -574,11 +733,11 @@ fn frames_are_written_and_read_back() {
             .write_frame(&registered(), Some(path), &mut headers, &mut out)
             .expect("written");
         assert_eq!(out, bytes);
-        let frame = protobuf
-            .read_frame(&headers, &Blob::from(out))
+        let (frame, indexes) = protobuf
+            .read_message_frame(&headers, &Blob::from(out))
             .expect("a frame");
         assert_eq!(
-            (Some(frame.indexes), frame.body),
+            (Some(indexes), frame.body),
             (MessageIndexes::new(path), bytes.len())
         );
     }
@@ -594,16 +753,16 @@ fn frames_are_written_and_read_back() {
     expected.extend([9; 16]);
     expected.extend([2, 2]);
     assert!(matches!(&written.data.value, Value::Bytes(bytes) if **bytes == expected[..]));
-    let frame = header
-        .read_frame(&headers, &Blob::from(&b"body"[..]))
+    let (frame, indexes) = header
+        .read_message_frame(&headers, &Blob::from(&b"body"[..]))
         .expect("a frame");
     assert_eq!(
-        (frame.schema, frame.indexes.path(), frame.body),
+        (frame.schema, indexes.path(), frame.body),
         (PayloadSchema::Guid([9; 16]), &[1][..], 0)
     );
     // A guid may stand before the payload as well.
-    let frame = protobuf
-        .read_frame(&Headers::new(), &Blob::from(expected))
+    let (frame, _) = protobuf
+        .read_message_frame(&Headers::new(), &Blob::from(expected))
         .expect("a frame");
     assert_eq!(
         (frame.schema, frame.body),
@@ -633,7 +792,11 @@ proptest::proptest! {
         if in_header {
             headers.push("__value_schema_id", Data::new(Schema::bytes(), Blob::from(payload.clone())));
         }
-        if let Ok(frame) = serde.read_frame(&headers, &Blob::from(payload.clone())) {
+        let payload = Blob::from(payload);
+        if let Ok(frame) = serde.read_frame(&headers, &payload) {
+            assert!(frame.body <= payload.len());
+        }
+        if let Ok((frame, _)) = serde.read_message_frame(&headers, &payload) {
             assert!(frame.body <= payload.len());
         }
     }
@@ -701,6 +864,10 @@ fn what_cannot_be_obeyed_is_refused_by_name() {
         ("value.schema.id.deserializer", "a.B"),
         ("use.latest.with.metadata", "a"),
         ("use.schema.id", "x"),
+        ("use.schema.guid", "not-a-guid"),
+        ("execution.environment", "MOON"),
+        ("validation.rules.execution", "BEFORE_DOMAIN_RULES"),
+        ("specific.avro.reader", "true"),
     ] {
         let error = SchemaSerde::new(
             Arc::clone(&registry),

@@ -2,20 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use java_idioms::Json;
 use millrace_api::data::{Blob, Data, Headers, Schema, SchemaId};
 use millrace_api::plugin::{Converter, DataError, Decoded, Encoded, NeedsSchema};
-use registry_client::serde::{PayloadSchema, SchemaSerde};
+use registry_client::serde::{Memo, PayloadSchema, SchemaSerde, failure};
 use registry_client::{NewSchema, RegisteredSchema, SchemaType};
 use registry_json_schema::{Direction, JsonSchema, Policy, SchemaTree, Strictness};
 
 use crate::config::{JsonSchemaConverterConfig, Options};
 use crate::fault::{Fault, SERIALIZATION, VALIDATION};
 use crate::indent::indent;
-use crate::memo::Memo;
 use crate::non_numbers;
 use crate::read::{body_options, read};
 use crate::read_plan::ReadPlan;
@@ -36,7 +34,6 @@ pub struct JsonSchemaConverter {
     indents: bool,
     capacity: usize,
     serde: SchemaSerde,
-    lifetime: Option<Duration>,
     translated: HashMap<SchemaId, Arc<Translated>>,
     writes: Memo<SchemaId, Write>,
     reads: Memo<PayloadSchema, Read>,
@@ -61,7 +58,6 @@ struct Write {
     prefix: Option<Box<[u8]>>,
     /// What values must fit.
     validator: Option<SchemaTree>,
-    learned: Instant,
 }
 
 /// Reads payloads of one schema from one topic.
@@ -72,7 +68,6 @@ struct Read {
     validator: Option<SchemaTree>,
     /// The schema for messages, as Java prints it.
     id: String,
-    learned: Instant,
 }
 
 /// What [`Converter::prepare`] is asked to find out.
@@ -90,17 +85,17 @@ enum Need {
 impl JsonSchemaConverter {
     /// A converter with this configuration that asks `serde`'s registry.
     pub fn new(config: &JsonSchemaConverterConfig, serde: SchemaSerde) -> Self {
+        let capacity = usize::try_from(config.schemas_cache_config).unwrap_or(0);
         Self {
             options: config.into(),
             classic_only: config.ignore_modern_dialects,
             validates: config.json_fail_invalid_schema,
             indents: config.json_indent_output,
-            capacity: usize::try_from(config.schemas_cache_config).unwrap_or(0),
-            lifetime: serde.lifetime(),
-            serde,
+            capacity,
             translated: HashMap::new(),
-            writes: Memo::new(),
-            reads: Memo::new(),
+            writes: Memo::new(capacity, serde.lifetime()),
+            reads: Memo::new(capacity, serde.lifetime()),
+            serde,
         }
     }
 
@@ -174,12 +169,7 @@ impl JsonSchemaConverter {
             };
             if let Some(why) = incompatible {
                 tracing::warn!(%subject, id = answer.registered.id, %why, "incompatible schema");
-                return Err(failed(serializing(
-                    DataError::new(format!(
-                        "Incompatible schema of type 'JSON'. Set {setting}=false to disable this check. See log file for more details."
-                    ))
-                    .with_java_class("java.io.IOException"),
-                )));
+                return Err(failed(serializing(self.serde.incompatible(setting))));
             }
         }
         let validator = if self.validates {
@@ -188,19 +178,15 @@ impl JsonSchemaConverter {
         } else {
             None
         };
-        let (mut headers, mut prefix) = (Headers::new(), Vec::new());
-        self.serde
-            .write_frame(&answer.registered, None, &mut headers, &mut prefix)
-            .map_err(failed)?;
+        let prefix = self.serde.prefix(&answer.registered, None);
         let key = translated.schema.id();
         let entry = Write {
             translated,
+            prefix: prefix.map_err(failed)?,
             registered: answer.registered,
-            prefix: headers.is_empty().then(|| prefix.into()),
             validator,
-            learned: Instant::now(),
         };
-        self.writes.insert(&topic, key, entry, self.capacity);
+        self.writes.insert(&topic, key, entry);
         Ok(())
     }
 
@@ -241,10 +227,9 @@ impl JsonSchemaConverter {
         let entry = Read {
             plan,
             validator,
-            id: schema_id(schema),
-            learned: Instant::now(),
+            id: schema.java_text(SchemaType::Json, None),
         };
-        self.reads.insert(&topic, schema, entry, self.capacity);
+        self.reads.insert(&topic, schema, entry);
         Ok(())
     }
 
@@ -292,42 +277,9 @@ fn title_of(registered: &RegisteredSchema) -> Option<String> {
     schema.title().map(str::to_owned)
 }
 
-/// Whether something that was learned at `learned` must be asked for again. Without a lifetime, the default, nobody looks at the clock.
-#[inline]
-fn is_stale(lifetime: Option<Duration>, learned: Instant) -> bool {
-    match lifetime {
-        None => false,
-        Some(lifetime) => learned.elapsed() >= lifetime,
-    }
-}
-
-fn schema_id(schema: PayloadSchema) -> String {
-    match schema {
-        PayloadSchema::Id(id) => {
-            format!("SchemaId{{schemaType='JSON', id={id}, guid='null', messageIndexes=null}}")
-        }
-        PayloadSchema::Guid(guid) => {
-            let mut text = String::with_capacity(36);
-            for (at, byte) in guid.iter().enumerate() {
-                if matches!(at, 4 | 6 | 8 | 10) {
-                    text.push('-');
-                }
-                text.push_str(&format!("{byte:02x}"));
-            }
-            format!("SchemaId{{schemaType='JSON', id=null, guid='{text}', messageIndexes=null}}")
-        }
-    }
-}
-
-fn wrapped(message: String, cause: DataError) -> DataError {
-    let retriable = cause.retriable;
-    let error = DataError::new(message).with_source(cause);
-    if retriable { error.retriable() } else { error }
-}
-
 #[cold]
 fn cannot_serialize(topic: &str, cause: DataError) -> DataError {
-    wrapped(
+    failure(
         format!(
             "Converting Kafka Connect data to byte[] failed due to serialization error of topic {topic}: "
         ),
@@ -337,7 +289,7 @@ fn cannot_serialize(topic: &str, cause: DataError) -> DataError {
 
 #[cold]
 fn cannot_deserialize(topic: &str, cause: DataError) -> DataError {
-    wrapped(
+    failure(
         format!(
             "Converting byte[] to Kafka Connect data failed due to serialization error of topic {topic}: "
         ),
@@ -394,10 +346,7 @@ impl Converter for JsonSchemaConverter {
                 Err(schemaless(topic))
             };
         };
-        let entry = self
-            .writes
-            .find(topic, schema.id())
-            .filter(|entry| !is_stale(self.lifetime, entry.learned));
+        let entry = self.writes.find(topic, schema.id());
         let Some(entry) = entry else {
             return self.first(topic, schema, data, out);
         };
@@ -447,10 +396,7 @@ impl Converter for JsonSchemaConverter {
             let id = "SchemaId{schemaType='JSON', id=null, guid='null', messageIndexes=null}";
             cannot_deserialize(topic, deserializing(id, error))
         })?;
-        let entry = self
-            .reads
-            .find(topic, frame.schema)
-            .filter(|entry| !is_stale(self.lifetime, entry.learned));
+        let entry = self.reads.find(topic, frame.schema);
         let Some(entry) = entry else {
             return Ok(Decoded::NeedsSchema(NeedsSchema(Box::new(Need::Read {
                 topic: topic.into(),

@@ -11,7 +11,6 @@ mod decimal_bits;
 mod fault;
 mod field_names;
 mod indent;
-mod memo;
 mod non_numbers;
 mod plugin;
 mod read;

@@ -2,18 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use millrace_api::data::{Blob, Data, Headers, Schema, SchemaId};
 use millrace_api::plugin::{Converter, DataError, Decoded, Encoded, NeedsSchema};
-use registry_client::serde::{Frame, MessageIndexes, PayloadSchema, SchemaSerde};
+use registry_client::serde::{Memo, MessageIndexes, PayloadSchema, SchemaSerde, failure};
 use registry_client::{NewSchema, RegisteredSchema, SchemaType};
 use registry_protobuf::{Direction, ProtobufSchema, Strictness};
 
 use crate::config::{Options, ProtobufConverterConfig};
 use crate::fault::{Fault, ILLEGAL_ARGUMENT, INVALID_PROTOCOL_BUFFER, NULL_POINTER, SERIALIZATION};
-use crate::memo::Memo;
 use crate::read_plan::ReadPlan;
 use crate::references::References;
 use crate::to_connect::to_connect;
@@ -29,7 +27,6 @@ pub struct ProtobufConverter {
     capacity: usize,
     serde: SchemaSerde,
     references: References,
-    lifetime: Option<Duration>,
     translated: HashMap<SchemaId, Arc<Translated>>,
     writes: Memo<SchemaId, Write>,
     reads: Memo<(PayloadSchema, MessageIndexes), Read>,
@@ -59,14 +56,12 @@ struct Write {
     indexes: Vec<i32>,
     /// What stands before each payload, when it is always the same and no header is added.
     prefix: Option<Box<[u8]>>,
-    learned: Instant,
 }
 
 /// Reads payloads of one message from one topic.
 #[derive(Debug)]
 struct Read {
     plan: Result<ReadPlan, Fault>,
-    learned: Instant,
 }
 
 /// What [`Converter::prepare`] is asked to find out.
@@ -77,7 +72,8 @@ enum Need {
     },
     Read {
         topic: Arc<str>,
-        frame: Frame,
+        schema: PayloadSchema,
+        indexes: MessageIndexes,
     },
 }
 
@@ -91,12 +87,11 @@ impl ProtobufConverter {
         Self {
             options: config.into(),
             capacity,
-            lifetime: serde.lifetime(),
-            serde,
             references,
             translated: HashMap::new(),
-            writes: Memo::new(capacity),
-            reads: Memo::new(capacity),
+            writes: Memo::new(capacity, serde.lifetime()),
+            reads: Memo::new(capacity, serde.lifetime()),
+            serde,
         }
     }
 
@@ -197,12 +192,7 @@ impl ProtobufConverter {
             };
             if let Some(why) = incompatible {
                 tracing::warn!(%subject, id = answer.registered.id, %why, "incompatible schema");
-                return Err(failed(not_serialized(Fault::new(
-                    "java.io.IOException",
-                    format!(
-                        "Incompatible schema of type 'PROTOBUF'. Set {setting}=false to disable this check. See log file for more details."
-                    ),
-                ))));
+                return Err(failed(not_serialized(self.serde.incompatible(setting))));
             }
         }
         let schema = registered.as_ref().unwrap_or(&translated.protobuf);
@@ -220,34 +210,30 @@ impl ProtobufConverter {
                 .map_err(|fault| failed(not_serialized(fault)))?,
             None => None,
         };
-        let (mut headers, mut prefix) = (Headers::new(), Vec::new());
-        self.serde
-            .write_frame(
-                &answer.registered,
-                Some(&indexes),
-                &mut headers,
-                &mut prefix,
-            )
-            .map_err(failed)?;
+        let prefix = self.serde.prefix(&answer.registered, Some(&indexes));
         let entry = Write {
+            prefix: prefix.map_err(failed)?,
             registered: answer.registered,
             foreign,
             indexes,
-            prefix: headers.is_empty().then(|| prefix.into()),
-            learned: Instant::now(),
             translated: Arc::clone(&translated),
         };
         self.writes.insert(&topic, translated.schema.id(), entry);
         Ok(())
     }
 
-    async fn prepare_read(&mut self, topic: Arc<str>, frame: Frame) -> Result<(), DataError> {
+    async fn prepare_read(
+        &mut self,
+        topic: Arc<str>,
+        schema: PayloadSchema,
+        indexes: MessageIndexes,
+    ) -> Result<(), DataError> {
         let failed = |error: DataError| cannot_deserialize(&topic, error);
-        let path = frame.indexes.path().to_vec();
+        let path = indexes.path().to_vec();
         let record_name = |schema: &RegisteredSchema| name_in_text(&schema.text, &path);
         let written = self
             .serde
-            .payload_schema(&topic, frame.schema, &record_name)
+            .payload_schema(&topic, schema, &record_name)
             .await
             .map_err(failed)?;
         let writer = self.parse(&written).await.map_err(failed)?;
@@ -265,19 +251,15 @@ impl ProtobufConverter {
                     reader = Some((self.parse(&found).await.map_err(failed)?, found.version));
                 }
             }
-            let (schema, version) = match &reader {
+            let (read_as, version) = match &reader {
                 Some((reader, version)) => (reader, *version),
                 None => (&writer, written.version),
             };
             let version = Some(version).filter(|version| *version > 0);
-            plan = read_plan(schema, &name, version, self.options);
+            plan = read_plan(read_as, &name, version, self.options);
         }
-        let entry = Read {
-            plan,
-            learned: Instant::now(),
-        };
-        self.reads
-            .insert(&topic, (frame.schema, frame.indexes), entry);
+        let entry = Read { plan };
+        self.reads.insert(&topic, (schema, indexes), entry);
         Ok(())
     }
 
@@ -352,24 +334,9 @@ fn name_in_text(text: &str, path: &[i32]) -> Option<String> {
         .message_name(path)
 }
 
-/// Whether something that was learned at `learned` must be asked for again. Without a lifetime, the default, nobody looks at the clock.
-#[inline]
-fn is_stale(lifetime: Option<Duration>, learned: Instant) -> bool {
-    match lifetime {
-        None => false,
-        Some(lifetime) => learned.elapsed() >= lifetime,
-    }
-}
-
-fn wrapped(message: String, cause: DataError) -> DataError {
-    let retriable = cause.retriable;
-    let error = DataError::new(message).with_source(cause);
-    if retriable { error.retriable() } else { error }
-}
-
 #[cold]
 fn cannot_serialize(topic: &str, cause: DataError) -> DataError {
-    wrapped(
+    failure(
         format!("Failed to serialize Protobuf data from topic {topic}:"),
         cause,
     )
@@ -377,35 +344,32 @@ fn cannot_serialize(topic: &str, cause: DataError) -> DataError {
 
 #[cold]
 fn cannot_deserialize(topic: &str, cause: DataError) -> DataError {
-    wrapped(
+    failure(
         format!("Failed to deserialize data for topic {topic} to Protobuf:"),
         cause,
     )
 }
 
-fn not_serialized(fault: Fault) -> DataError {
+fn not_serialized(cause: impl Into<DataError>) -> DataError {
     DataError::new("Error serializing Protobuf message")
         .with_java_class(SERIALIZATION)
-        .with_source(DataError::from(fault))
+        .with_source(cause.into())
 }
 
 /// The error of a payload with Java's chain of causes.
 #[cold]
-fn cannot_read(topic: &str, schema: PayloadSchema, fault: Fault) -> DataError {
-    let id = match schema {
-        PayloadSchema::Id(id) => format!("id={id}, guid='null'"),
-        PayloadSchema::Guid(guid) => {
-            let hex: String = guid.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("id=null, guid='{hex}'")
-        }
-    };
+fn cannot_read(
+    topic: &str,
+    schema: PayloadSchema,
+    indexes: &MessageIndexes,
+    fault: Fault,
+) -> DataError {
+    let id = schema.java_text(SchemaType::Protobuf, Some(indexes));
     cannot_deserialize(
         topic,
-        DataError::new(format!(
-            "Error deserializing Protobuf message for id SchemaId{{schemaType='PROTOBUF', {id}}}"
-        ))
-        .with_java_class(SERIALIZATION)
-        .with_source(DataError::from(fault)),
+        DataError::new(format!("Error deserializing Protobuf message for id {id}"))
+            .with_java_class(SERIALIZATION)
+            .with_source(DataError::from(fault)),
     )
 }
 
@@ -426,10 +390,7 @@ impl Converter for ProtobufConverter {
             )
             .with_java_class(NULL_POINTER));
         };
-        let entry = self
-            .writes
-            .find(topic, schema.id())
-            .filter(|entry| !is_stale(self.lifetime, entry.learned));
+        let entry = self.writes.find(topic, schema.id());
         let Some(entry) = entry else {
             return self.first(topic, schema, data, out);
         };
@@ -457,29 +418,27 @@ impl Converter for ProtobufConverter {
         let Some(payload) = bytes else {
             return Ok(Decoded::Data(Data::NONE));
         };
-        let frame = self
+        let (frame, indexes) = self
             .serde
-            .read_frame(headers, payload)
+            .read_message_frame(headers, payload)
             .map_err(|error| cannot_deserialize(topic, error))?;
-        let entry = self
-            .reads
-            .find(topic, (frame.schema, frame.indexes))
-            .filter(|entry| !is_stale(self.lifetime, entry.learned));
+        let entry = self.reads.find(topic, (frame.schema, indexes));
         let Some(entry) = entry else {
             return Ok(Decoded::NeedsSchema(NeedsSchema(Box::new(Need::Read {
                 topic: topic.into(),
-                frame,
+                schema: frame.schema,
+                indexes,
             }))));
         };
         let plan = match &entry.plan {
             Ok(plan) => plan,
-            Err(fault) => return Err(cannot_read(topic, frame.schema, fault.clone())),
+            Err(fault) => return Err(cannot_read(topic, frame.schema, &indexes, fault.clone())),
         };
         match plan.read(payload, frame.body) {
             Ok(value) => Ok(Decoded::Data(Data::new(plan.schema.clone(), value))),
             // Bytes that are no message are the deserializer's to refuse, values that Connect does not have are not.
             Err(fault) if fault.class == INVALID_PROTOCOL_BUFFER => {
-                Err(cannot_read(topic, frame.schema, fault))
+                Err(cannot_read(topic, frame.schema, &indexes, fault))
             }
             Err(fault) => Err(fault.into()),
         }
@@ -491,7 +450,11 @@ impl Converter for ProtobufConverter {
                 Ok(Need::Write { topic, translated }) => {
                     self.prepare_write(topic, translated).await
                 }
-                Ok(Need::Read { topic, frame }) => self.prepare_read(topic, frame).await,
+                Ok(Need::Read {
+                    topic,
+                    schema,
+                    indexes,
+                }) => self.prepare_read(topic, schema, indexes).await,
                 Err(_) => Err(DataError::new(
                     "a question of another converter was handed to the Protobuf converter",
                 )),

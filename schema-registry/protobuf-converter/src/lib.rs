@@ -22,7 +22,6 @@ mod converter;
 mod defaults;
 mod fault;
 mod logical;
-mod memo;
 mod names;
 mod parts;
 mod plugin;

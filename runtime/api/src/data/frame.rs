@@ -80,6 +80,7 @@ impl Blob {
     }
 
     /// Part `start..start + len` of this slice, or `None` when outside.
+    #[inline]
     pub fn slice(&self, start: u32, len: u32) -> Option<Self> {
         let end = start.checked_add(len)?;
         (end <= self.len).then(|| Self {
@@ -90,6 +91,7 @@ impl Blob {
     }
 
     /// The same bytes as text, without copying, when they are UTF-8.
+    #[inline]
     pub fn into_text(self) -> Option<Text> {
         std::str::from_utf8(&self).is_ok().then_some(Text(self))
     }
@@ -103,6 +105,7 @@ impl Blob {
 impl Deref for Blob {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         &self.frame.0[self.start as usize..self.start as usize + self.len as usize]
     }

@@ -18,7 +18,7 @@ use crate::error::is_retriable;
 use crate::settings::{ClientConfig, refuse};
 use crate::{Calls, ClientError};
 use connection::{Proxy, Received};
-use retry::RetryPolicy;
+use retry::{RetryPolicy, lot};
 use url::{BaseUrl, Origin};
 
 pub(crate) use connection::Pool;
@@ -77,8 +77,12 @@ impl HttpCalls {
             None
         };
         Ok(Self {
+            current: AtomicUsize::new(if config.randomize_urls {
+                lot(urls.len())
+            } else {
+                0
+            }),
             urls,
-            current: AtomicUsize::new(0),
             pool: Pool::new(
                 tls,
                 proxy(config)?,

@@ -26,9 +26,23 @@ impl RetryPolicy {
     }
 }
 
+/// One of `0..count`, by lot; 0 for none.
+pub(crate) fn lot(count: usize) -> usize {
+    let random = RandomState::new().hash_one(count);
+    let picked = random.checked_rem(count as u64).unwrap_or_default();
+    usize::try_from(picked).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lot_reaches_every_node() {
+        let picked: std::collections::BTreeSet<usize> = (0..200).map(|_| lot(3)).collect();
+        assert_eq!(picked.into_iter().collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(lot(0), 0);
+    }
 
     #[test]
     fn pauses_double_up_to_the_maximum_and_vary() {

@@ -4,12 +4,12 @@ use millrace_api::data::{Blob, Data, Headers, Value};
 use millrace_api::plugin::DataError;
 
 use super::{MessageIndexes, SchemaSerde};
-use crate::{RegisteredSchema, SchemaType};
+use crate::RegisteredSchema;
 
 /// First byte before an id.
-const ID: u8 = 0;
+pub(super) const ID: u8 = 0;
 /// First byte before a guid.
-const GUID: u8 = 1;
+pub(super) const GUID: u8 = 1;
 
 /// Where the id of a schema is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(super) enum IdReader {
     Dual,
     Prefix,
     Header,
+    /// Nowhere: the settings say it, and the whole payload is the body.
+    Config,
 }
 
 /// Identifies the schema of a payload.
@@ -40,8 +42,6 @@ pub enum PayloadSchema {
 pub struct Frame {
     /// Its schema.
     pub schema: PayloadSchema,
-    /// Message indexes, Protobuf only; at most 16 levels.
-    pub indexes: MessageIndexes,
     /// Where the body begins in the payload.
     pub body: usize,
 }
@@ -96,31 +96,84 @@ impl SchemaSerde {
         .with_java_class("org.apache.kafka.common.errors.SerializationException")
     }
 
+    /// What stands before each payload of a schema when it is always the same; `None` where a header is added to each record instead.
+    ///
+    /// # Errors
+    /// As [`write_frame`](Self::write_frame).
+    pub fn prefix(
+        &self,
+        schema: &RegisteredSchema,
+        indexes: Option<&[i32]>,
+    ) -> Result<Option<Box<[u8]>>, DataError> {
+        let (mut headers, mut prefix) = (Headers::new(), Vec::new());
+        self.write_frame(schema, indexes, &mut headers, &mut prefix)?;
+        Ok(headers.is_empty().then(|| prefix.into()))
+    }
+
     /// Takes a payload apart: the header first, then the prefix. Cheap; called for every record.
     ///
     /// # Errors
     /// `Unknown magic byte!`, a payload that is too short.
+    #[inline]
     pub fn read_frame(&self, headers: &Headers, payload: &Blob) -> Result<Frame, DataError> {
-        let has_indexes = self.schema_type == SchemaType::Protobuf;
-        if self.id_reader != IdReader::Prefix
+        let (bytes, in_header) = self.frame_bytes(headers, payload)?;
+        // Nearly all payloads are framed so.
+        if let Some((&[ID, a, b, c, d], _)) = bytes.split_first_chunk() {
+            return Ok(Frame {
+                schema: PayloadSchema::Id(i32::from_be_bytes([a, b, c, d])),
+                body: if in_header { 0 } else { 5 },
+            });
+        }
+        let (schema, end) = self.read_schema(bytes)?;
+        Ok(Frame {
+            schema,
+            body: if in_header { 0 } else { end },
+        })
+    }
+
+    /// The same for Protobuf, whose message indexes stand behind the schema; at most 16 levels.
+    ///
+    /// # Errors
+    /// As [`read_frame`](Self::read_frame), and indexes that cannot be.
+    pub fn read_message_frame(
+        &self,
+        headers: &Headers,
+        payload: &Blob,
+    ) -> Result<(Frame, MessageIndexes), DataError> {
+        let (bytes, in_header) = self.frame_bytes(headers, payload)?;
+        let (schema, end) = self.read_schema(bytes)?;
+        let (indexes, size) = MessageIndexes::read(&bytes[end..])
+            .map_err(|why| self.malformed("java.lang.IllegalArgumentException", why))?;
+        let body = if in_header { 0 } else { end + size };
+        Ok((Frame { schema, body }, indexes))
+    }
+
+    /// The bytes that begin with the schema, and whether they are a header's.
+    fn frame_bytes<'a>(
+        &'a self,
+        headers: &'a Headers,
+        payload: &'a Blob,
+    ) -> Result<(&'a [u8], bool), DataError> {
+        if matches!(self.id_reader, IdReader::Dual | IdReader::Header)
             && let Some(header) = headers.last(&self.header)
         {
-            let bytes: &[u8] = match &header.data.value {
-                Value::Bytes(bytes) => bytes,
-                Value::String(text) => text.as_bytes(),
-                _ => {
-                    return Err(self.malformed(
-                        "java.lang.IllegalArgumentException",
-                        "the header is not bytes",
-                    ));
-                }
+            return match &header.data.value {
+                Value::Bytes(bytes) => Ok((bytes, true)),
+                Value::String(text) => Ok((text.as_bytes(), true)),
+                _ => Err(self.malformed(
+                    "java.lang.IllegalArgumentException",
+                    "the header is not bytes",
+                )),
             };
-            let (schema, indexes, _) = self.read_id(bytes, has_indexes)?;
-            return Ok(Frame {
-                schema,
-                indexes,
-                body: 0,
-            });
+        }
+        if self.id_reader == IdReader::Config {
+            return match &self.configured {
+                Some(bytes) => Ok((bytes, true)),
+                None => Err(self.malformed(
+                    "org.apache.kafka.common.errors.SerializationException",
+                    "neither use.schema.id nor use.schema.guid is set",
+                )),
+            };
         }
         if self.id_reader == IdReader::Header {
             let why = format!("the record has no header {}", self.header);
@@ -129,49 +182,33 @@ impl SchemaSerde {
                 &why,
             ));
         }
-        let (schema, indexes, body) = self.read_id(payload, has_indexes)?;
-        Ok(Frame {
-            schema,
-            indexes,
-            body,
-        })
+        Ok((payload, false))
     }
 
-    fn read_id(
-        &self,
-        bytes: &[u8],
-        has_indexes: bool,
-    ) -> Result<(PayloadSchema, MessageIndexes, usize), DataError> {
+    fn read_schema(&self, bytes: &[u8]) -> Result<(PayloadSchema, usize), DataError> {
         let too_short = || {
             self.malformed(
                 "java.nio.BufferUnderflowException",
                 "the payload ends inside the schema id",
             )
         };
-        let (schema, at) = match bytes.split_first() {
+        match bytes.split_first() {
             Some((&ID, rest)) => {
                 let id = rest.first_chunk().ok_or_else(too_short)?;
-                (PayloadSchema::Id(i32::from_be_bytes(*id)), 5)
+                Ok((PayloadSchema::Id(i32::from_be_bytes(*id)), 5))
             }
             Some((&GUID, rest)) => {
                 let guid = rest.first_chunk().ok_or_else(too_short)?;
-                (PayloadSchema::Guid(*guid), 17)
+                Ok((PayloadSchema::Guid(*guid), 17))
             }
             Some(_) => {
-                return Err(
-                    self.malformed("java.lang.IllegalArgumentException", "Unknown magic byte!")
-                );
+                Err(self.malformed("java.lang.IllegalArgumentException", "Unknown magic byte!"))
             }
-            None => return Err(too_short()),
-        };
-        if !has_indexes {
-            return Ok((schema, MessageIndexes::NONE, at));
+            None => Err(too_short()),
         }
-        let (indexes, size) = MessageIndexes::read(&bytes[at..])
-            .map_err(|why| self.malformed("java.lang.IllegalArgumentException", why))?;
-        Ok((schema, indexes, at + size))
     }
 
+    #[cold]
     fn malformed(&self, class: &'static str, why: &str) -> DataError {
         DataError::new("Error deserializing schema ID")
             .with_java_class("org.apache.kafka.common.errors.SerializationException")

@@ -6,12 +6,6 @@ pub struct MessageIndexes {
 }
 
 impl MessageIndexes {
-    /// No path: what formats without message indexes have.
-    pub(super) const NONE: Self = Self {
-        length: 0,
-        path: [0; 16],
-    };
-
     /// The path's elements.
     pub fn path(&self) -> &[i32] {
         &self.path[..usize::from(self.length)]
@@ -39,7 +33,10 @@ impl MessageIndexes {
                 at,
             ));
         }
-        let mut indexes = Self::NONE;
+        let mut indexes = Self {
+            length: 0,
+            path: [0; 16],
+        };
         let levels =
             usize::try_from(length).map_err(|_| "the number of message indexes is negative")?;
         let path = indexes

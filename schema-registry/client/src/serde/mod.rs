@@ -1,6 +1,16 @@
 //! What Confluent's serializers and deserializers of all formats share.
+//!
+//! Further settings of theirs change nothing here, as they change nothing in their Connect converters, which write and read no objects of Java classes:
+//! `specific.avro.key.type`, `specific.avro.value.type`, `specific.protobuf.key.type`, `specific.protobuf.value.type`, `json.key.type`, `json.value.type`,
+//! `json.fail.unknown.properties`, `json.write.dates.iso8601`, `json.schema.spec.version`, `json.schema.scan.packages`, `json.envelope.detection`,
+//! `json.oneof.for.nullables`, `json.default.property.inclusion`; without rules, `json.validate.before.domain.rules`. Errors are not remembered, so it makes no difference for
+//! how long they would be: `missing.cache.size`, `missing.id.cache.ttl.sec`, `missing.schema.cache.ttl.sec`, `missing.version.cache.ttl.sec`.
 
+mod contract;
+mod failure;
 mod frame;
+mod java_only;
+mod memo;
 mod message_indexes;
 mod metadata;
 mod reader;
@@ -18,11 +28,14 @@ use millrace_api::plugin::TaskError;
 
 use crate::settings::{ClientConfig, invalid, own};
 use crate::{RegisteredSchema, SchemaRegistry, SchemaType};
+use contract::Contract;
 use frame::{IdReader, IdWriter};
 use settings::SerdeConfig;
 use subject::Subjects;
 
+pub use failure::failure;
 pub use frame::{Frame, PayloadSchema};
+pub use memo::Memo;
 pub use message_indexes::MessageIndexes;
 
 /// Name of the header that carries a key's schema guid.
@@ -43,8 +56,13 @@ pub struct SchemaSerde {
     lifetime: Option<Duration>,
     id_writer: IdWriter,
     id_reader: IdReader,
+    /// `use.schema.guid`.
+    guid: Option<[u8; 16]>,
+    /// What `use.schema.id` and its kin say about every payload, as a header would, for the reader that takes it from there.
+    configured: Option<Box<[u8]>>,
     header: Arc<str>,
     header_schema: Schema,
+    contract: Contract,
 }
 
 /// What a payload is written with: learned once per subject and schema, and valid for [`SchemaSerde::lifetime`].
@@ -85,6 +103,7 @@ impl SchemaSerde {
     ) -> Result<Self, TaskError> {
         let config = SerdeConfig::parse(&own(props)).map_err(|errors| invalid(&errors))?;
         config.refuse_what_cannot_be_obeyed()?;
+        java_only::refuse(props, schema_type)?;
         let metadata = metadata::parse(
             config
                 .use_latest_with_metadata
@@ -105,6 +124,9 @@ impl SchemaSerde {
             subjects,
             id_writer: role.writer,
             id_reader: role.reader,
+            guid: config.guid()?,
+            configured: config.configured(props, schema_type)?,
+            contract: Contract::new(props, config.environment()?),
             header: Arc::from(if is_key {
                 KEY_SCHEMA_ID_HEADER
             } else {

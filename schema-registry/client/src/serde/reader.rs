@@ -50,12 +50,22 @@ impl SchemaSerde {
             Some(subject) => subject,
             None => self.subject(topic, record_name(&found).as_deref()).await?,
         };
+        self.contract
+            .permits_reading(&found, &subject, self.has_reader_schema())?;
+        // The schema's own word on its version comes before the registry's, which then is not asked.
+        if let Some(version) = found.own_version() {
+            return Ok(Arc::new(RegisteredSchema {
+                subject: Some(subject),
+                version,
+                ..found
+            }));
+        }
         if found.version > 0 && found.subject.as_ref() == Some(&subject) {
             return Ok(Arc::new(found));
         }
         let registered = self
             .registry
-            .version_of(&subject, &found.to_new())
+            .version_of(&subject, &found, true)
             .await
             .map_err(failed)?;
         Ok(Arc::new(RegisteredSchema {
@@ -95,6 +105,7 @@ impl SchemaSerde {
                 self.retrieving_payload(PayloadSchema::Id(written.id))
             })
         })?;
+        self.contract.permits_migrating(written, &reader, subject)?;
         Ok(Some(Arc::new(reader)))
     }
 

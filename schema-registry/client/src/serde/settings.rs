@@ -1,10 +1,14 @@
 use std::time::Duration;
 
-use millrace_api::config::{ConnectConfig, Validator};
+use millrace_api::config::{ConnectConfig, Props, Validator};
 use millrace_api::plugin::TaskError;
 
-use super::frame::{IdReader, IdWriter};
+use super::MessageIndexes;
+use super::contract::Environment;
+use super::frame::{GUID, ID, IdReader, IdWriter};
 use super::subject::{Naming, Strategy};
+use crate::SchemaType;
+use crate::answer::parse_guid;
 use crate::settings::refuse;
 
 const SUBJECT_PACKAGE: &str = "io.confluent.kafka.serializers.subject.";
@@ -26,7 +30,10 @@ pub(super) struct SerdeConfig {
     /// Id of the schema that everything is written under, without `auto.register.schemas`; -1: none.
     #[config(name = "use.schema.id", default = -1, importance = "low")]
     pub(super) use_schema_id: i32,
-    /// Whether the schema of `use.schema.id` must be backward compatible with the data's.
+    /// Guid of the schema that everything is written under, without `auto.register.schemas`. The subject must hold it too: its id there is what is written.
+    #[config(name = "use.schema.guid", importance = "low")]
+    pub(super) use_schema_guid: Option<String>,
+    /// Whether the schema of `use.schema.id` or `use.schema.guid` must be backward compatible with the data's.
     #[config(name = "id.compatibility.strict", default = true, importance = "low")]
     pub(super) id_strict: bool,
     /// Whether the subject's latest version is used: to write under, without `auto.register.schemas`, and to read with.
@@ -49,6 +56,9 @@ pub(super) struct SerdeConfig {
     /// Form of the text that is registered. Only the converter's own is supported: leave it out.
     #[config(name = "schema.format", importance = "low")]
     pub(super) schema_format: Option<String>,
+    /// Where this runs: `ALL`, `CLIENT`, `GATEWAY`, `SERVER` or `NONE`. Rules of data contracts that are meant for another environment are passed over.
+    #[config(name = "execution.environment", importance = "medium")]
+    pub(super) execution_environment: Option<String>,
     /// Names of rule executors. Rules of data contracts are not run: leave it out.
     #[config(name = "rule.executors", default = "", importance = "low")]
     pub(super) rule_executors: Vec<String>,
@@ -63,6 +73,33 @@ pub(super) struct SerdeConfig {
     )]
     #[expect(dead_code, reason = "published; there is no class path to look at")]
     pub(super) rule_service_loader: bool,
+    /// Whether metrics of rules are kept. No rules are run, so the value changes nothing.
+    #[config(name = "rule.metrics.enable", default = true, importance = "low")]
+    #[expect(dead_code, reason = "published; no rules are run")]
+    pub(super) rule_metrics: bool,
+    /// When validation rules in a schema are checked. They are not: leave it at `DISABLED`.
+    #[config(
+        name = "validation.rules.execution",
+        default = "DISABLED",
+        importance = "medium"
+    )]
+    pub(super) validation_rules: String,
+    /// Java class that checks validation rules. They are not checked, so the value changes nothing.
+    #[config(
+        name = "validation.rules.executor.class",
+        default = "io.confluent.kafka.schemaregistry.rules.cel.CelValidator",
+        importance = "low"
+    )]
+    #[expect(dead_code, reason = "published; validation rules are not checked")]
+    pub(super) validation_rules_executor: String,
+    /// Whether the first violation of a validation rule ends their check. They are not checked, so the value changes nothing.
+    #[config(
+        name = "validation.rules.fail.fast",
+        default = false,
+        importance = "low"
+    )]
+    #[expect(dead_code, reason = "published; validation rules are not checked")]
+    pub(super) validation_rules_fail_fast: bool,
     /// How the registry's context is chosen. Only that none is can be chosen here; a context can be part of a topic's association.
     #[config(
         name = "context.name.strategy",
@@ -110,7 +147,8 @@ pub(super) struct SerdeConfig {
     )]
     pub(super) key_id_writer: String,
     /// Where the id of a key's schema is looked for: `io.confluent.kafka.serializers.schema.id.DualSchemaIdDeserializer` (header, else prefix),
-    /// `…PrefixSchemaIdDeserializer` or `…HeaderSchemaIdDeserializer`.
+    /// `…PrefixSchemaIdDeserializer`, `…HeaderSchemaIdDeserializer` or `…ConfigSchemaIdDeserializer` (payloads carry none: `use.schema.id` or `use.schema.guid` names it, and
+    /// `use.message.indexes` the message, as indexes between commas).
     #[config(
         name = "key.schema.id.deserializer",
         default = "io.confluent.kafka.serializers.schema.id.DualSchemaIdDeserializer",
@@ -176,6 +214,13 @@ impl SerdeConfig {
                 return Err(refuse(key, Some(&names.join(",")), rules));
             }
         }
+        if !self.validation_rules.eq_ignore_ascii_case("DISABLED") {
+            return Err(refuse(
+                "validation.rules.execution",
+                Some(&self.validation_rules),
+                "validation rules are not checked; set it to DISABLED",
+            ));
+        }
         if self.context_strategy != NO_CONTEXT {
             return Err(refuse(
                 "context.name.strategy",
@@ -212,6 +257,71 @@ impl SerdeConfig {
                 reader: id_reader("value.schema.id.deserializer", &self.value_id_reader)?,
             },
         })
+    }
+
+    pub(super) fn environment(&self) -> Result<Option<Environment>, TaskError> {
+        let Some(name) = self.execution_environment.as_deref() else {
+            return Ok(None);
+        };
+        Environment::from_name(name).map(Some).ok_or_else(|| {
+            refuse(
+                "execution.environment",
+                Some(name),
+                "allowed are ALL, CLIENT, GATEWAY, SERVER and NONE",
+            )
+        })
+    }
+
+    /// What stands before every payload for the reader that takes it from the settings: the id before the guid, and only what was set.
+    pub(super) fn configured(
+        &self,
+        props: &Props,
+        schema_type: SchemaType,
+    ) -> Result<Option<Box<[u8]>>, TaskError> {
+        let mut bytes = Vec::new();
+        if props.contains_key("use.schema.id") {
+            bytes.push(ID);
+            bytes.extend(self.use_schema_id.to_be_bytes());
+        } else if let Some(guid) = self.guid()? {
+            bytes.push(GUID);
+            bytes.extend(guid);
+        } else {
+            return Ok(None);
+        }
+        if schema_type == SchemaType::Protobuf {
+            let text = props.get("use.message.indexes").unwrap_or("0");
+            let path: Result<Vec<i32>, _> = text.split(',').map(|i| i.trim().parse()).collect();
+            let path = path
+                .ok()
+                .filter(|path| path.len() <= 16 && path.iter().all(|index| *index >= 0))
+                .ok_or_else(|| {
+                    refuse(
+                        "use.message.indexes",
+                        Some(text),
+                        "allowed are up to 16 indexes from 0 on, separated by commas",
+                    )
+                })?;
+            MessageIndexes::write(&path, &mut bytes);
+        }
+        Ok(Some(bytes.into()))
+    }
+
+    /// The guid of `use.schema.guid`.
+    pub(super) fn guid(&self) -> Result<Option<[u8; 16]>, TaskError> {
+        let text = self
+            .use_schema_guid
+            .as_deref()
+            .filter(|text| !text.is_empty());
+        text.map(|text| {
+            parse_guid(text).ok_or_else(|| {
+                refuse(
+                    "use.schema.guid",
+                    Some(text),
+                    "it is no guid, such as 095d71cf-1255-6b9d-5e33-0ad575b3df5d",
+                )
+            })
+        })
+        .transpose()
     }
 
     fn fallback(&self) -> Result<Option<Naming>, TaskError> {
@@ -277,11 +387,12 @@ fn id_reader(key: &str, class: &str) -> Result<IdReader, TaskError> {
         Some("DualSchemaIdDeserializer") => Ok(IdReader::Dual),
         Some("PrefixSchemaIdDeserializer") => Ok(IdReader::Prefix),
         Some("HeaderSchemaIdDeserializer") => Ok(IdReader::Header),
+        Some("ConfigSchemaIdDeserializer") => Ok(IdReader::Config),
         _ => Err(refuse(
             key,
             Some(class),
             &format!(
-                "Java classes cannot be loaded; allowed are DualSchemaIdDeserializer, PrefixSchemaIdDeserializer and HeaderSchemaIdDeserializer, each after {ID_PACKAGE}"
+                "Java classes cannot be loaded; allowed are DualSchemaIdDeserializer, PrefixSchemaIdDeserializer, HeaderSchemaIdDeserializer and ConfigSchemaIdDeserializer, each after {ID_PACKAGE}"
             ),
         )),
     }

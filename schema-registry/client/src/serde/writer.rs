@@ -7,15 +7,26 @@ use millrace_api::plugin::DataError;
 
 use super::rest_failure::rest_failure;
 use super::{SchemaSerde, WriterSchema};
-use crate::{NewSchema, RegisteredSchema, SchemaType};
+use crate::{ClientError, NewSchema, RegisteredSchema, SchemaType};
 
 impl SchemaSerde {
-    /// Registers, looks up or picks the schema for data of `schema`, as `auto.register.schemas`, `use.latest.version`, `use.schema.id`, `use.latest.with.metadata`,
-    /// `normalize.schemas` say.
+    /// Registers, looks up or picks the schema for data of `schema`, as `auto.register.schemas`, `use.latest.version`, `use.schema.id`, `use.schema.guid`,
+    /// `use.latest.with.metadata`, `normalize.schemas` say.
     ///
     /// # Errors
     /// What the registry answered (retriable where trying again may help).
     pub async fn writer_schema(
+        &self,
+        subject: &str,
+        schema: &NewSchema,
+    ) -> Result<WriterSchema, DataError> {
+        let written = self.schema_to_write(subject, schema).await?;
+        self.contract
+            .permits_writing(&written.registered, subject)?;
+        Ok(written)
+    }
+
+    async fn schema_to_write(
         &self,
         subject: &str,
         schema: &NewSchema,
@@ -41,6 +52,9 @@ impl SchemaSerde {
                 schema,
                 config.id_strict.then_some("id.compatibility.strict"),
             );
+        }
+        if let Some(guid) = self.guid {
+            return self.schema_by_guid(guid, subject, schema).await;
         }
         if !self.metadata.is_empty() {
             let answer = registry.latest_with_metadata(subject, &self.metadata).await;
@@ -75,6 +89,35 @@ impl SchemaSerde {
             rest_failure(error, || format!("{}{}", self.retrieving(), schema.text))
         })?;
         Ok(own(registered))
+    }
+
+    /// The schema that `use.schema.guid` names. A guid stands for a content, wherever it is registered: its id is that of the subject, where it must be live.
+    async fn schema_by_guid(
+        &self,
+        guid: [u8; 16],
+        subject: &str,
+        schema: &NewSchema,
+    ) -> Result<WriterSchema, DataError> {
+        let failed = |error: ClientError, text: &str| {
+            rest_failure(error, || format!("Error retrieving schema GUID{text}"))
+        };
+        let answer = self.registry.by_guid(guid).await;
+        let found = answer.map_err(|error| failed(error, &schema.text))?;
+        let mut written = self.chosen(
+            found,
+            schema,
+            self.config.id_strict.then_some("id.compatibility.strict"),
+        )?;
+        let found = &*written.registered;
+        let answer = self.registry.version_of(subject, found, false).await;
+        let under_subject = answer.map_err(|error| failed(error, &found.text))?;
+        written.registered = Arc::new(RegisteredSchema {
+            subject: Some(Arc::from(subject)),
+            version: under_subject.version,
+            id: under_subject.id,
+            ..found.clone()
+        });
+        Ok(written)
     }
 
     /// A schema that was not asked for by its text: foreign unless it is the data's own.

@@ -13,6 +13,7 @@ async fn what_cannot_change_is_asked_once() {
     })
     .await;
     let registry = client(&server.url(), &[]);
+    let found = registry.by_id(7, None).await.expect("found");
     for _ in 0..3 {
         registry
             .register("s", &text_schema(), false)
@@ -26,8 +27,9 @@ async fn what_cannot_change_is_asked_once() {
             .lookup("s", &text_schema(), false)
             .await
             .expect("found");
+        registry.version_of("s", &found, true).await.expect("found");
         registry
-            .version_of("s", &text_schema())
+            .version_of("s", &found, false)
             .await
             .expect("found");
         registry.by_id(7, None).await.expect("found");
@@ -38,11 +40,12 @@ async fn what_cannot_change_is_asked_once() {
     assert_eq!(
         server.lines(),
         [
+            "GET /schemas/ids/7?fetchMaxId=false",
             "POST /subjects/s/versions?normalize=false",
             "POST /subjects/s/versions?normalize=true",
             "POST /subjects/s?normalize=false&deleted=false",
             "POST /subjects/s?deleted=true",
-            "GET /schemas/ids/7?fetchMaxId=false",
+            "POST /subjects/s?deleted=false",
             "GET /schemas/ids/7?fetchMaxId=false&subject=s",
             "GET /schemas/guids/07070707-0707-0707-0707-070707070707",
             "GET /subjects/s/versions/1?deleted=true",

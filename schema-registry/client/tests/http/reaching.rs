@@ -70,6 +70,25 @@ async fn a_request_has_the_headers_and_the_form_of_confluents_clients() {
 }
 
 #[tokio::test]
+async fn the_first_node_may_be_chosen_by_lot() {
+    let nodes = [
+        Server::start(|_, _| answer(200, BY_ID)).await,
+        Server::start(|_, _| answer(200, BY_ID)).await,
+    ];
+    let urls = format!("{},{}", nodes[0].url(), nodes[1].url());
+    let ask = async |randomize: &str| {
+        for _ in 0..40 {
+            let registry = client(&urls, &[("schema.registry.url.randomize", randomize)]);
+            registry.by_id(1, None).await.expect("found");
+        }
+        (nodes[0].count(), nodes[1].count())
+    };
+    assert_eq!(ask("false").await, (40, 0));
+    let (first, second) = ask("true").await;
+    assert!(first > 40 && second > 0, "{first} and {second}");
+}
+
+#[tokio::test]
 async fn a_dead_node_is_passed_over_and_the_living_one_is_kept() {
     let dead = TcpListener::bind("127.0.0.1:0")
         .expect("a free port")

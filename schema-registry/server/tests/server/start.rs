@@ -121,6 +121,15 @@ async fn whatever_stands_in_the_topic_the_registry_comes_up() {
         ("\u{0}garbage", Some("\u{1}")),
         ("", Some("{}")),
         (r#"{"keytype":"SOMETHING_NEW","magic":0}"#, Some("{}")),
+        // Older registries did not repeat the subject in these values.
+        (
+            r#"{"keytype":"CONFIG","subject":"live","magic":0}"#,
+            Some(r#"{"compatibilityLevel":"FULL"}"#),
+        ),
+        (
+            r#"{"keytype":"MODE","subject":"live","magic":0}"#,
+            Some(r#"{"mode":"READONLY"}"#),
+        ),
         (
             r#"{"keytype":"SCHEMA","subject":"live","version":1,"magic":1}"#,
             Some(r#"{"subject":"live","version":1,"id":6,"schema":"\"string\"","deleted":false}"#),
@@ -136,6 +145,12 @@ async fn whatever_stands_in_the_topic_the_registry_comes_up() {
     let registry = registry_on(Arc::clone(&log) as Arc<dyn Log>, &[]).await;
     assert_eq!(get(&registry, "/subjects").await.1, r#"["live"]"#);
     assert_eq!(get(&registry, "/schemas/ids/5/schema").await.1, "\"int\"");
+    for (path, answer) in [
+        ("/config/live", r#"{"compatibilityLevel":"FULL"}"#),
+        ("/mode/live", r#"{"mode":"READONLY"}"#),
+    ] {
+        assert_eq!(get(&registry, path).await.1, answer);
+    }
     let (_, answer) = register(&registry, "new", "a").await;
     assert!(answer.starts_with(r#"{"id":7,"version":1,"#), "{answer}");
     registry.stop().await;

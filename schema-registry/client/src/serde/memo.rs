@@ -1,30 +1,33 @@
-//! What was compiled per topic and key, with the last one at hand: neighbouring records mostly share both.
-
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+/// What a converter compiled per topic and key, with the last one at hand: neighbouring records mostly share both.
 #[derive(Debug)]
-pub(crate) struct Memo<K, T> {
+pub struct Memo<K, T> {
     last: Option<(Arc<str>, K, usize)>,
     by_topic: HashMap<Arc<str>, HashMap<K, usize>>,
-    entries: Vec<T>,
+    entries: Vec<(Instant, T)>,
     capacity: usize,
+    lifetime: Option<Duration>,
 }
 
 impl<K: Copy + Eq + Hash, T> Memo<K, T> {
-    /// A memo for at most `capacity` entries.
-    pub(crate) fn new(capacity: usize) -> Self {
+    /// A memo for at most `capacity` entries, each found for `lifetime` ([`SchemaSerde::lifetime`](super::SchemaSerde::lifetime)); for ever without one.
+    pub fn new(capacity: usize, lifetime: Option<Duration>) -> Self {
         Self {
             last: None,
             by_topic: HashMap::new(),
             entries: Vec::new(),
             capacity: capacity.max(1),
+            lifetime,
         }
     }
 
+    /// The entry, unless it is too old. Cheap where topic and key are those of the last call; called for every record.
     #[inline]
-    pub(crate) fn find(&mut self, topic: &str, key: K) -> Option<&T> {
+    pub fn find(&mut self, topic: &str, key: K) -> Option<&T> {
         let at = match &self.last {
             Some((of, last, at)) if *last == key && **of == *topic => *at,
             _ => {
@@ -34,17 +37,23 @@ impl<K: Copy + Eq + Hash, T> Memo<K, T> {
                 at
             }
         };
-        self.entries.get(at)
+        let (learned, entry) = self.entries.get(at)?;
+        match self.lifetime {
+            // Without a lifetime, the default, nobody looks at the clock.
+            Some(lifetime) if learned.elapsed() >= lifetime => None,
+            _ => Some(entry),
+        }
     }
 
     /// Adds or replaces; at the capacity it starts afresh, so that a source that changes its schema for ever does not fill the memory.
-    pub(crate) fn insert(&mut self, topic: &Arc<str>, key: K, entry: T) {
+    pub fn insert(&mut self, topic: &Arc<str>, key: K, entry: T) {
+        let entry = (Instant::now(), entry);
         if let Some(at) = self.by_topic.get(topic).and_then(|keys| keys.get(&key)) {
             self.entries[*at] = entry;
             return;
         }
         if self.entries.len() >= self.capacity {
-            *self = Self::new(self.capacity);
+            *self = Self::new(self.capacity, self.lifetime);
         }
         let keys = self.by_topic.entry(Arc::clone(topic)).or_default();
         keys.insert(key, self.entries.len());
@@ -58,7 +67,7 @@ mod tests {
 
     #[test]
     fn entries_are_found_by_both_and_bounded() {
-        let mut memo = Memo::new(2);
+        let mut memo = Memo::new(2, None);
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         memo.insert(&a, 1, "a1");
         memo.insert(&b, 1, "b1");
@@ -69,5 +78,16 @@ mod tests {
         memo.insert(&b, 2, "b2");
         assert_eq!(memo.find("a", 1), None);
         assert_eq!(memo.find("b", 2), Some(&"b2"));
+    }
+
+    #[test]
+    fn what_is_too_old_is_not_found() {
+        let a: Arc<str> = "a".into();
+        let mut memo = Memo::new(2, Some(Duration::ZERO));
+        memo.insert(&a, 1, ());
+        assert_eq!(memo.find("a", 1), None);
+        let mut memo = Memo::new(2, Some(Duration::from_secs(3600)));
+        memo.insert(&a, 1, ());
+        assert_eq!(memo.find("a", 1), Some(&()));
     }
 }
