@@ -4,6 +4,7 @@
 
 mod diff;
 mod load;
+mod metaschema;
 mod model;
 mod pattern;
 mod tree;

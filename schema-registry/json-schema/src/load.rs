@@ -4,8 +4,11 @@
 
 mod assemble;
 mod classic;
+mod classic_reference;
+mod draft;
 mod keyword;
 mod modern;
+mod modern_reference;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,59 +16,16 @@ use std::sync::Arc;
 use java_idioms::{Json, Object, json::ReadOptions};
 
 use crate::model::{EMPTY, EnumKind, FALSE, Kind, Model, Node, NodeId, ROOT, TRUE, value_key};
-use crate::uri;
+use crate::{metaschema, uri};
+
+use draft::Draft;
 
 /// Subschemas of one schema, references included.
 const MAX_NODES: usize = 1_000_000;
-/// What a schema without an id is resolved against in the newer drafts.
-const NO_BASE: &str = "mem://input";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Draft {
-    Draft4,
-    Draft6,
-    Draft7,
-    /// 2019-09 and 2020-12, which are read alike.
-    Modern,
-}
-
-impl Draft {
-    /// As the registry chooses for a whole schema: 7 unless the exact URI of another is given.
-    fn of_schema(json: &Json) -> Self {
-        let uri = json.get("$schema").and_then(Json::as_str).unwrap_or("");
-        let uri = uri.strip_suffix('#').unwrap_or(uri);
-        let name = uri
-            .strip_prefix("https://")
-            .or_else(|| uri.strip_prefix("http://"))
-            .and_then(|rest| rest.strip_prefix("json-schema.org/"));
-        match name {
-            Some("draft/2019-09/schema" | "draft/2020-12/schema") => Self::Modern,
-            _ => Self::classic(json).unwrap_or(Self::Draft7),
-        }
-    }
-
-    /// As the loader of the older drafts chooses for a document: by the beginning of the URI.
-    fn classic(json: &Json) -> Option<Self> {
-        let uri = json.get("$schema")?.as_str()?;
-        let name = uri
-            .strip_prefix("https://")
-            .or_else(|| uri.strip_prefix("http://"))?
-            .strip_prefix("json-schema.org/")?;
-        if name.starts_with("draft-04/schema") || name.starts_with("schema") {
-            Some(Self::Draft4)
-        } else if name.starts_with("draft-06/schema") {
-            Some(Self::Draft6)
-        } else if name.starts_with("draft-07/schema") {
-            Some(Self::Draft7)
-        } else {
-            None
-        }
-    }
-
-    fn id_keyword(self) -> &'static str {
-        if self == Self::Draft4 { "id" } else { "$id" }
-    }
-}
+/// What a schema without an id is resolved against in the newer drafts: the place from which the original's library thinks it was read.
+const NO_BASE: &str = "UNKNOWN";
+/// Against this the newer drafts resolve the names of references.
+const NAMES_BASE: &str = "mem://input";
 
 /// What is read, and how.
 #[derive(Debug, Clone, Copy, Default)]
@@ -106,7 +66,38 @@ pub(crate) fn load(
             ));
         }
     }
-    Loader::new(json, &others, options)?.run()
+    let others: Vec<_> = others
+        .into_iter()
+        .map(|(name, json)| (name, bridged(&json).unwrap_or(json)))
+        .collect();
+    let bridged = bridged(json);
+    Loader::new(bridged.as_ref().unwrap_or(json), &others, options)?.run()
+}
+
+/// A document whose `$defs` hold its `definitions` too, if that changes anything: what only one of the two holds is found under `$defs`, not the other way round.
+fn bridged(json: &Json) -> Option<Json> {
+    let Json::Object(members) = json else {
+        return None;
+    };
+    let Some(Json::Object(definitions)) = members.get("definitions") else {
+        return None;
+    };
+    let mut defs = match members.get("$defs") {
+        None => Object::default(),
+        Some(Json::Object(defs)) => defs.clone(),
+        Some(_) => return None,
+    };
+    if definitions.is_empty() {
+        return None;
+    }
+    for (name, json) in definitions {
+        if !defs.contains_key(name) {
+            defs.insert(Arc::clone(name), json.clone());
+        }
+    }
+    let mut members = members.clone();
+    members.insert("$defs".into(), Json::Object(defs));
+    Some(Json::Object(members))
 }
 
 /// That a reference leads out of everything that is known.
@@ -156,6 +147,8 @@ struct Loader<'a> {
     documents: Vec<Document<'a>>,
     /// Document number by the URI under which it can be mentioned.
     names: HashMap<String, usize>,
+    /// Document number by its own id, without fragment (older drafts only). Filled when an address is not among the names.
+    own_ids: Option<HashMap<String, usize>>,
     scopes: Vec<Scope>,
     scope_ids: HashMap<Scope, ScopeId>,
     nodes: Vec<Node>,
@@ -165,9 +158,15 @@ struct Loader<'a> {
     knots: HashMap<String, NodeId>,
     /// Anchors and ids by absolute URI (newer drafts only).
     anchors: HashMap<String, Target<'a>>,
+    /// Documents by their `$dynamicAnchor`, each the first of its name (newer drafts only).
+    outermost: HashMap<String, Target<'a>>,
     queue: Vec<(NodeId, Target<'a>)>,
     /// Alternatives of combined schemas that are put together when all nodes are known (newer drafts only).
     composites: Vec<(NodeId, modern::Composite)>,
+    /// Which subschema holds which under `$defs` (newer drafts only).
+    definitions: Vec<(NodeId, NodeId)>,
+    /// Subschemas with a type that there is not (newer drafts only).
+    unknown_types: Vec<(NodeId, Target<'a>, String)>,
     root_scope: ScopeId,
     options: Options,
 }
@@ -198,6 +197,7 @@ impl<'a> Loader<'a> {
                 ids: None,
             }],
             names: HashMap::new(),
+            own_ids: None,
             scopes: Vec::new(),
             scope_ids: HashMap::new(),
             nodes: vec![
@@ -208,8 +208,11 @@ impl<'a> Loader<'a> {
             places: HashMap::new(),
             knots: HashMap::new(),
             anchors: HashMap::new(),
+            outermost: HashMap::new(),
             queue: Vec::new(),
             composites: Vec::new(),
+            definitions: Vec::new(),
+            unknown_types: Vec::new(),
             root_scope: 0,
             options,
         };
@@ -218,24 +221,45 @@ impl<'a> Loader<'a> {
             document: 0,
             draft,
         });
-        let against = match draft {
-            Draft::Modern => NO_BASE,
-            _ => root_id.unwrap_or(""),
-        };
         for (name, other) in others {
-            let document = loader.documents.len();
-            let address = uri::resolve(against, name)?;
-            loader.documents.push(Document {
-                json: other,
-                address: address.as_str().into(),
-                ids: None,
-            });
-            // Under the name as it is seen from the schema, and as it is written.
-            for uri in [address, name.to_string(), format!("./{name}")] {
+            if draft != Draft::Modern {
+                if !matches!(other, Json::Object(_)) {
+                    return Err(format!(
+                        "the referenced schema `{name}` must be an object, not {}",
+                        type_name(other)
+                    ));
+                }
+                let address = uri::resolve(root_id.unwrap_or(""), name)?;
+                loader.add_document(other, address);
+                continue;
+            }
+            // Under the name as it is seen from a schema without an id, and as it is written.
+            let address = uri::resolve(NAMES_BASE, name)?;
+            let document = loader.add_document(other, address);
+            for uri in [name.to_string(), format!("./{name}")] {
                 loader.names.entry(uri).or_insert(document);
             }
         }
         Ok(loader)
+    }
+
+    fn add_document(&mut self, json: &'a Json, address: String) -> usize {
+        let document = self.documents.len();
+        self.documents.push(Document {
+            json,
+            address: uri::split_fragment(&address).0.into(),
+            ids: None,
+        });
+        self.names.entry(address).or_insert(document);
+        document
+    }
+
+    /// The document of that URI: one of the references, or a metaschema.
+    fn document_of(&mut self, uri: &str) -> Option<usize> {
+        if let Some(document) = self.names.get(uri) {
+            return Some(*document);
+        }
+        metaschema::find(uri).map(|json| self.add_document(json, uri.to_owned()))
     }
 
     fn run(mut self) -> Result<Model, String> {
@@ -260,17 +284,20 @@ impl<'a> Loader<'a> {
             } else {
                 self.classic(id, target)
             };
-            if let Err(message) = loaded {
-                return Err(match self.pointer_of(target) {
-                    Some(pointer) => format!("{message} (at `{pointer}`)"),
-                    None => message,
-                });
-            }
+            loaded.map_err(|message| self.located(message, target))?;
         }
         if modern {
             self.assemble()?;
+            self.check_types()?;
         }
         Ok(Model::new(self.nodes))
+    }
+
+    fn located(&self, message: String, target: Target<'_>) -> String {
+        match self.pointer_of(target) {
+            Some(pointer) => format!("{message} (at `{pointer}`)"),
+            None => message,
+        }
     }
 
     fn scope(&mut self, scope: Scope) -> ScopeId {
@@ -329,7 +356,13 @@ impl<'a> Loader<'a> {
         else {
             return Ok(scope);
         };
-        let base = uri::resolve(&self.base(scope), id)?;
+        let base = self.base(scope);
+        let base = match self.draft(scope) {
+            // Also where it is so by chance, as in the original.
+            Draft::Modern if base.ends_with(id) => return Ok(scope),
+            Draft::Modern => modern_reference::resolve(&base, id)?,
+            _ => uri::resolve(&base, id)?,
+        };
         Ok(self.rebased(scope, &base))
     }
 
@@ -414,17 +447,12 @@ impl<'a> Loader<'a> {
         reference: &str,
     ) -> Result<Target<'a>, String> {
         let mut at = root;
-        for (depth, token) in tokens.iter().enumerate() {
+        for token in tokens {
             let token = uri::pointer_token(token)?;
             let missing = || format!("`$ref`: `{reference}` leads nowhere: there is no `{token}`");
             let scope = self.inside(at.scope, at.json)?;
             let json = match at.json {
-                Json::Object(members) => {
-                    let bridged =
-                        depth == 0 && token == "$defs" && defined_elsewhere(members, tokens)?;
-                    let token = if bridged { "definitions" } else { &token };
-                    members.get(token).ok_or_else(missing)?
-                }
+                Json::Object(members) => members.get(&*token).ok_or_else(missing)?,
                 Json::Array(values) => token
                     .parse::<usize>()
                     .ok()
@@ -472,19 +500,4 @@ impl<'a> Loader<'a> {
         }
         Some(pointer)
     }
-}
-
-/// Whether `#/$defs/x` of a document means `#/definitions/x`: what only one of the two holds is found under `$defs`.
-fn defined_elsewhere(members: &Object, tokens: &[&str]) -> Result<bool, String> {
-    let Some(name) = tokens.get(1) else {
-        return Ok(false);
-    };
-    let name = uri::pointer_token(name)?;
-    Ok(match members.get("$defs") {
-        None => true,
-        Some(Json::Object(defs)) => !defs.contains_key(&*name),
-        Some(_) => false,
-    } && members
-        .get("definitions")
-        .is_some_and(|d| d.get(&name).is_some()))
 }

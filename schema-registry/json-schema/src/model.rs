@@ -205,7 +205,7 @@ impl Node {
     }
 
     /// The children that are part of the schema's own text; references are not followed.
-    fn children(&self, out: &mut Vec<NodeId>) {
+    pub(crate) fn children(&self, out: &mut Vec<NodeId>) {
         match &self.kind {
             Kind::Conditional(parts) => out.extend(parts.iter().flatten()),
             Kind::Combined(kind) => out.extend(&kind.subschemas),

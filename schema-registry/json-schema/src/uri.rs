@@ -103,16 +103,17 @@ pub(crate) fn resolve(base: &str, reference: &str) -> Result<String, String> {
             None => reference.to_owned(),
         });
     }
+    // As `java.net.URI` has it, which keeps what RFC 3986 would remove: `..` at the start, and everywhere in absolute paths.
     let (authority, path, query): (_, Cow<'_, str>, _) = if r.authority.is_some() {
-        (r.authority, normal(r.path).into(), r.query)
-    } else if r.path.is_empty() {
-        (b.authority, b.path.into(), r.query.or(b.query))
+        (r.authority, r.path.into(), r.query)
+    } else if r.path.is_empty() && r.query.is_none() && r.fragment.is_some() {
+        (b.authority, b.path.into(), b.query)
     } else if r.path.starts_with('/') {
-        (b.authority, normal(r.path).into(), r.query)
+        (b.authority, r.path.into(), r.query)
     } else {
         let merged = match b.path.rfind('/') {
             Some(at) => format!("{}{}", &b.path[..=at], r.path),
-            None if b.authority.is_some() => format!("/{}", r.path),
+            None if b.authority.is_some() && !r.path.is_empty() => format!("/{}", r.path),
             None => r.path.to_owned(),
         };
         (b.authority, normal(&merged).into(), r.query)
@@ -147,33 +148,32 @@ fn misplaced(parts: &Parts<'_>) -> Option<char> {
     in_path.or_else(|| parts.fragment?.chars().find(|c| *c == '#'))
 }
 
-/// The path without `.` and `..` segments.
+/// The path without empty and `.` segments, and without each `..` that has a segment before it to go back from.
 fn normal(path: &str) -> String {
-    if !path.contains('.') {
-        return path.to_owned();
-    }
     let mut kept: Vec<&str> = Vec::new();
-    let mut segments = path.split('/').peekable();
-    while let Some(segment) = segments.next() {
-        let last = segments.peek().is_none();
+    let mut is_directory = false;
+    for segment in path.split('/') {
+        is_directory = true;
         match segment {
-            "." => {
-                if last {
-                    kept.push("");
-                }
+            "" | "." => {}
+            ".." if kept.last().is_some_and(|before| *before != "..") => {
+                kept.pop();
             }
-            ".." => {
-                if kept.len() > 1 || (kept.len() == 1 && !kept[0].is_empty()) {
-                    kept.pop();
-                }
-                if last {
-                    kept.push("");
-                }
+            _ => {
+                kept.push(segment);
+                is_directory = false;
             }
-            _ => kept.push(segment),
         }
     }
-    kept.join("/")
+    let mut out = String::with_capacity(path.len());
+    if path.starts_with('/') {
+        out.push('/');
+    }
+    out.push_str(&kept.join("/"));
+    if is_directory && !kept.is_empty() {
+        out.push('/');
+    }
+    out
 }
 
 /// A token of a JSON pointer in a fragment: percent-decoded, then `~1` and `~0`.
@@ -234,6 +234,16 @@ mod tests {
             ("a.json", "b.json", "b.json"),
             ("s/a.json", "b.json", "s/b.json"),
             ("http://x.test/a", "urn:b", "urn:b"),
+            ("http://x.test/s/a", "../../b", "http://x.test/../b"),
+            ("http://x.test/s/a", "/s/../b", "http://x.test/s/../b"),
+            ("http://x.test/s/a", "", "http://x.test/s/"),
+            ("http://x.test/s/a", "?q", "http://x.test/s/?q"),
+            ("http://x.test/s/a?q", "#c", "http://x.test/s/a?q#c"),
+            ("http://x.test/s/a", "..", "http://x.test/"),
+            ("http://x.test", "", "http://x.test"),
+            ("s/a.json", "../../b.json", "../b.json"),
+            ("s/a.json", "t//u/./b.json", "s/t/u/b.json"),
+            ("a.json", "./", ""),
             ("http://x.test/a", "//y.test/b", "http://y.test/b"),
         ] {
             assert_eq!(

@@ -223,3 +223,28 @@ fn large_texts() {
     assert!(error.to_string().contains("a URI may have"), "{error}");
     assert!(started.elapsed() < PATIENCE);
 }
+
+#[test]
+fn comparisons_of_metaschemas_end() {
+    let schema = |draft: &str, name: &str| {
+        format!(r#"{{"$schema":"{draft}","$ref":"https://json-schema.org/{name}"}}"#)
+    };
+    for draft in [
+        "http://json-schema.org/draft-07/schema#",
+        "https://json-schema.org/draft/2020-12/schema",
+    ] {
+        let names = [
+            "draft-06/schema",
+            "draft-07/schema",
+            "draft/2019-09/schema",
+            "draft/2020-12/schema",
+            "draft/2020-12/meta/applicator",
+        ];
+        for old in names {
+            assert_eq!(check(&schema(draft, old), &schema(draft, old)), Ok(0));
+            for new in names {
+                assert!(check(&schema(draft, old), &schema(draft, new)).is_ok());
+            }
+        }
+    }
+}

@@ -209,7 +209,9 @@ fn references_to_other_schemas() {
                 continue;
             }
             let text = format!(r#"{{{draft}{id}"$ref":"{reference}"}}"#);
-            let schema = with(&text, &[("deeper.json", deeper), (name, other)])
+            // It is seen from the other one, wherever that is.
+            let deeper_name = name.replace("other", "deeper");
+            let schema = with(&text, &[(deeper_name.as_str(), deeper), (name, other)])
                 .unwrap_or_else(|error| panic!("{text}: {error}"));
             assert!(is_string(&schema), "{text}");
         }
@@ -221,6 +223,214 @@ fn references_to_other_schemas() {
         )
         .is_err()
     );
-    // One that is not used may be anything.
-    assert!(with(r#"{"type":"string"}"#, &[("unused", "true")]).is_ok());
+    // In the older drafts each must be an object, in the newer ones only what is used must be right, but then all of it.
+    assert!(with(r#"{"type":"string"}"#, &[("unused", "true")]).is_err());
+    for (other, reference, is_right) in [
+        ("true", "other.json", true),
+        (r#"{"type":5}"#, "", true),
+        (
+            r#"{"type":5,"$defs":{"a":{"type":"string"}}}"#,
+            "other.json#/$defs/a",
+            false,
+        ),
+        // An unknown type that nothing leads to is only a name.
+        (
+            r#"{"not":{"type":"nosuch"},"$defs":{"a":{"type":"string"}}}"#,
+            "other.json#/$defs/a",
+            true,
+        ),
+        (r#"{"not":{"type":"nosuch"}}"#, "other.json", false),
+    ] {
+        let reference = match reference {
+            "" => String::new(),
+            _ => format!(r#","$ref":"{reference}""#),
+        };
+        let text = format!("{{{}{reference}}}", modern.trim_end_matches(','));
+        assert_eq!(
+            with(&text, &[("other.json", other)]).is_ok(),
+            is_right,
+            "{text} {other}"
+        );
+    }
+}
+
+#[test]
+fn references_are_found_under_their_resolved_names() {
+    let modern = r#""$schema":"https://json-schema.org/draft/2020-12/schema","#;
+    for (draft, id, name, reference, found) in [
+        ("", "", "other.json", "./other.json", false),
+        ("", "", "./other.json", "other.json", false),
+        (modern, "", "other.json", "./other.json", true),
+        (modern, "", "./other.json", "other.json", false),
+        (modern, "", "other.json", "mem://input/other.json", true),
+        ("", "", "other.json", "mem://input/other.json", false),
+        (
+            "",
+            r#""$id":"http://x.test/s/r.json","#,
+            "../other.json",
+            "http://x.test/other.json",
+            true,
+        ),
+        (
+            "",
+            r#""$id":"http://x.test/s/r.json","#,
+            "../../other.json",
+            "http://x.test/other.json",
+            false,
+        ),
+        (
+            "",
+            r#""$id":"s/r.json","#,
+            "other.json",
+            "s/other.json",
+            false,
+        ),
+    ] {
+        let text = format!(r#"{{{draft}{id}"$ref":"{reference}"}}"#);
+        assert_eq!(
+            with(&text, &[(name, r#"{"type":"string"}"#)]).is_ok(),
+            found,
+            "{name} {text}"
+        );
+    }
+}
+
+#[test]
+fn definitions_are_found_under_defs_too() {
+    let modern = r#""$schema":"https://json-schema.org/draft/2020-12/schema","#;
+    let (string, number) = (r#"{"type":"string"}"#, r#"{"type":"number"}"#);
+    for draft in ["", modern] {
+        for (members, pointer, leads_to) in [
+            (
+                format!(r#""definitions":{{"a":{string}}}"#),
+                "#/$defs/a",
+                Some(true),
+            ),
+            (
+                format!(r#""$defs":{{"a":{string}}}"#),
+                "#/definitions/a",
+                None,
+            ),
+            // What stands under `$defs` itself counts first.
+            (
+                format!(r#""definitions":{{"a":{number}}},"$defs":{{"a":{string}}}"#),
+                "#/$defs/a",
+                Some(true),
+            ),
+            (
+                format!(r#""definitions":{{"a":{string}}},"$defs":{{"b":{number}}}"#),
+                "#/$defs/a",
+                Some(true),
+            ),
+            (
+                format!(r#""definitions":{{"not":{string}}}"#),
+                "#/$defs",
+                Some(false),
+            ),
+            // Only at the top.
+            (
+                format!(r#""$defs":{{"a":{{"definitions":{{"b":{string}}}}}}}"#),
+                "#/$defs/a/$defs/b",
+                None,
+            ),
+            (r#""definitions":{}"#.into(), "#/$defs", None),
+        ] {
+            let within = new(&format!(r#"{{{draft}"$ref":"{pointer}",{members}}}"#));
+            let other = format!("{{{members}}}");
+            let text = format!(r#"{{{draft}"$ref":"other.json{pointer}"}}"#);
+            for schema in [within, with(&text, &[("other.json", &other)])] {
+                let found = schema.ok().map(|schema| is_string(&schema));
+                assert_eq!(found, leads_to, "{draft} {pointer} {members}");
+            }
+        }
+    }
+    // With an id it is there twice, which is once too often.
+    assert!(
+        new(&format!(
+            r#"{{{modern}"definitions":{{"a":{{"$id":"http://x.test/a"}}}}}}"#
+        ))
+        .is_err()
+    );
+}
+
+#[test]
+fn metaschemas_are_known() {
+    let drafts = [
+        "",
+        r#""$schema":"http://json-schema.org/draft-06/schema#","#,
+        r#""$schema":"https://json-schema.org/draft/2019-09/schema","#,
+        r#""$schema":"https://json-schema.org/draft/2020-12/schema","#,
+    ];
+    for draft in drafts {
+        for name in [
+            "draft-06/schema",
+            "draft-07/schema",
+            "draft/2019-09/schema",
+            "draft/2019-09/meta/validation",
+            "draft/2020-12/schema",
+            "draft/2020-12/meta/applicator",
+        ] {
+            for (scheme, end) in [("http", ""), ("http", "#"), ("https", ""), ("https", "#")] {
+                let text = format!(r#"{{{draft}"$ref":"{scheme}://json-schema.org/{name}{end}"}}"#);
+                let schema = new(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+                assert!(!is_string(&schema), "{text}");
+            }
+        }
+        for reference in [
+            "http://json-schema.org/draft-07/schema#/properties/$comment",
+            "https://json-schema.org/draft/2019-09/meta/core#/properties/$ref",
+            "https://json-schema.org/draft/2020-12/meta/core#/$defs/anchorString",
+        ] {
+            let text = format!(r#"{{{draft}"allOf":[{{"$ref":"{reference}"}}]}}"#);
+            let schema = new(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let found = JsonSchema::check(
+                &schema,
+                &new(r#"{"type":"integer"}"#).unwrap(),
+                Direction::Backward,
+                Policy::Strict,
+            );
+            assert!(!found.unwrap().is_empty(), "{text}");
+        }
+        for reference in [
+            "http://json-schema.org/draft-07/schema#/definitions/nosuch",
+            "http://json-schema.org/draft-07/schema#/$defs/schemaArray",
+            "http://json-schema.org/draft-05/schema#",
+            "http://json-schema.org/draft/2020-12/meta/nosuch",
+        ] {
+            let text = format!(r#"{{{draft}"$ref":"{reference}"}}"#);
+            assert!(new(&text).is_err(), "{text}");
+        }
+    }
+    // Draft 4 is known to all that can read it.
+    let reference = r#""$ref":"http://json-schema.org/draft-04/schema#""#;
+    assert!(new(&format!("{{{reference}}}")).is_ok());
+    assert!(
+        new(&format!(
+            r#"{{"$schema":"http://json-schema.org/draft-04/schema#",{reference}}}"#
+        ))
+        .is_ok()
+    );
+    assert!(new(&format!("{{{}{reference}}}", drafts[3])).is_err());
+    // A reference of that name is what counts.
+    let name = "http://json-schema.org/draft-07/schema";
+    let own = with(
+        &format!(r#"{{"$ref":"{name}"}}"#),
+        &[(name, r#"{"type":"string"}"#)],
+    );
+    assert!(is_string(&own.unwrap()));
+}
+
+#[test]
+fn a_subschema_names_a_metaschema_that_is_known() {
+    let modern = r#""$schema":"https://json-schema.org/draft/2020-12/schema""#;
+    for (uri, is_known) in [
+        ("http://json-schema.org/draft-07/schema#", true),
+        ("https://json-schema.org/draft/2019-09/schema", true),
+        ("http://x.test/s", false),
+    ] {
+        let inner = format!(r#""not":{{"$schema":"{uri}"}}"#);
+        assert_eq!(new(&format!("{{{modern},{inner}}}")).is_ok(), is_known);
+        // The older drafts do not care.
+        assert!(new(&format!("{{{inner}}}")).is_ok());
+    }
 }

@@ -133,6 +133,35 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
         &["{\"b\":1}"],
         &["{\"a\":1}"],
     ),
+    // Schemas as values. What stands within a vocabulary is read by all of them.
+    (
+        r#"{"$ref":"http://json-schema.org/draft-07/schema#"}"#,
+        &["true", r#"{"properties":{"a":{"minLength":1}}}"#],
+        &[
+            "1",
+            r#"{"type":5}"#,
+            r#"{"properties":{"a":{"minLength":-1}}}"#,
+        ],
+    ),
+    (
+        r#"{~"$ref":"https://json-schema.org/draft/2020-12/schema"}"#,
+        &["true", r#"{"properties":{"a":{"minLength":1}}}"#],
+        &[
+            "1",
+            r#"{"type":5}"#,
+            r#"{"properties":{"a":{"minLength":-1}}}"#,
+        ],
+    ),
+    (
+        r#"{~"$ref":"https://json-schema.org/draft/2019-09/schema"}"#,
+        &["true", r#"{"properties":{"a":{"minLength":1}}}"#],
+        &["1", r#"{"type":5}"#],
+    ),
+    (
+        r##"{~"$dynamicAnchor":"n","properties":{"next":{"$dynamicRef":"#n"}},"maxProperties":1}"##,
+        &[r#"{"next":{"next":{}}}"#],
+        &[r#"{"next":{"a":1,"b":2}}"#],
+    ),
 ];
 
 #[test]

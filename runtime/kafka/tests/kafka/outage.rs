@@ -11,7 +11,7 @@ use millrace_log::{
 };
 use millrace_testkit::{Kafka, KafkaOptions, Signal, unique};
 
-use crate::client::{PATIENCE, batch, connect, producer, settings, topic, values};
+use crate::client::{PATIENCE, batch, connect, connect_with, producer, settings, topic, values};
 
 const TOTAL: u64 = 60_000;
 
@@ -177,7 +177,11 @@ async fn producers_and_consumers_survive_a_broker_restart() -> Result<()> {
 
     kafka.stop(Signal::Kill).await?;
     let bootstrap = kafka.bootstrap();
-    let short = connect(&bootstrap);
+    let limited = [
+        ("bootstrap.servers", bootstrap.as_str()),
+        ("default.api.timeout.ms", "5000"),
+    ];
+    let short = connect_with(&limited);
     let error = tokio::time::timeout(Duration::from_secs(20), short)
         .await?
         .unwrap_err();

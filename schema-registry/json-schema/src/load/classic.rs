@@ -1,7 +1,5 @@
 //! Drafts 4, 6 and 7: each kind of keyword makes a schema of its own, and several kinds beside each other make an `allOf`.
 
-use std::collections::HashMap;
-
 use indexmap::IndexMap;
 use java_idioms::{Json, Object, hash_order};
 
@@ -10,7 +8,7 @@ use crate::model::{
     ArrayKind, CombinedKind, Criterion, Kind, Node, NodeId, NumberKind, ObjectKind, ReferenceKind,
     StringKind, member_hash,
 };
-use crate::{pattern, uri};
+use crate::pattern;
 
 const ARRAY: [&str; 5] = [
     "items",
@@ -347,107 +345,6 @@ impl<'a> Loader<'a> {
             kind.property_names = Some(self.child(json, scope)?);
         }
         Ok(Kind::Object(Box::new(kind)))
-    }
-
-    /// The node a `$ref` leads to, and its absolute URI.
-    fn classic_reference(
-        &mut self,
-        reference: &str,
-        scope: ScopeId,
-    ) -> Result<(NodeId, String), String> {
-        let absolute = uri::resolve(&self.base(scope), reference)?;
-        if let Some(id) = self.knots.get(&absolute) {
-            return Ok((*id, absolute));
-        }
-        let target = self.classic_target(reference, &absolute, scope)?;
-        let id = self.child(target.json, target.scope)?;
-        self.knots.insert(absolute.clone(), id);
-        Ok((id, absolute))
-    }
-
-    fn classic_target(
-        &mut self,
-        reference: &str,
-        absolute: &str,
-        scope: ScopeId,
-    ) -> Result<Target<'a>, String> {
-        let here = self.document(scope);
-        if let Some(target) = self.by_id(here, absolute)? {
-            return Ok(target);
-        }
-        if reference.starts_with('#') {
-            let root = self.root_of(here);
-            return self.classic_fragment(root, reference, reference);
-        }
-        let (address, fragment) = uri::split_fragment(absolute);
-        let (written, _) = uri::split_fragment(reference);
-        if let Some(document) = self.names.get(absolute).copied() {
-            return Ok(self.root_of(document));
-        }
-        for name in [address, written] {
-            if let Some(document) = self.names.get(name).copied() {
-                let root = self.root_of(document);
-                return self.classic_fragment(root, fragment, reference);
-            }
-        }
-        // A document's own absolute id needs no fetching.
-        for document in 0..self.documents.len() {
-            let root = self.root_of(document);
-            let own = self.inside(root.scope, root.json)?;
-            if !address.is_empty() && uri::split_fragment(&self.base(own)).0 == address {
-                return self.classic_fragment(root, fragment, reference);
-            }
-        }
-        Err(super::unresolved(reference))
-    }
-
-    fn classic_fragment(
-        &mut self,
-        root: Target<'a>,
-        fragment: &str,
-        reference: &str,
-    ) -> Result<Target<'a>, String> {
-        if fragment.is_empty() {
-            return Ok(root);
-        }
-        if let Some(target) = self.by_id(self.document(root.scope), fragment)? {
-            return Ok(target);
-        }
-        // Of `#a/b/c` only what follows the first slash counts: an unknown plain name means the whole document.
-        let tokens: Vec<&str> = fragment.trim_end_matches('/').split('/').skip(1).collect();
-        self.point(root, &tokens, reference)
-    }
-
-    /// The subschema whose id is written exactly so.
-    fn by_id(&mut self, document: usize, id: &str) -> Result<Option<Target<'a>>, String> {
-        if self.documents[document].ids.is_none() {
-            let root = self.root_of(document);
-            let mut ids = HashMap::new();
-            let mut stack = vec![root];
-            while let Some(at) = stack.pop() {
-                match at.json {
-                    Json::Object(members) => {
-                        let keyword = self.draft(at.scope).id_keyword();
-                        if let Some(id) = members.get(keyword).and_then(Json::as_str) {
-                            ids.insert(id, at);
-                        }
-                        // An id in data may be no URI at all.
-                        let scope = self.inside(at.scope, at.json).unwrap_or(at.scope);
-                        stack.extend(members.values().map(|json| Target { json, scope }));
-                    }
-                    Json::Array(values) => stack.extend(values.iter().map(|json| Target {
-                        json,
-                        scope: at.scope,
-                    })),
-                    _ => {}
-                }
-            }
-            self.documents[document].ids = Some(ids);
-        }
-        Ok(self.documents[document]
-            .ids
-            .as_ref()
-            .and_then(|ids| ids.get(id).copied()))
     }
 }
 

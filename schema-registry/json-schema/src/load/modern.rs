@@ -2,17 +2,18 @@
 //!
 //! The order of the keywords decides what is merged into what. It is that of a Java hash map, since the registry reads objects into one.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use java_idioms::{Json, Object, hash_order};
 
-use super::{Loader, Scope, ScopeId, Target, keyword, unresolved};
+use super::{Loader, ScopeId, Target, keyword};
 use crate::model::{
-    ArrayKind, Criterion, FALSE, Kind, NodeId, NumberKind, ObjectKind, ReferenceKind, StringKind,
-    TRUE, member_hash,
+    ArrayKind, Criterion, FALSE, Kind, NodeId, NumberKind, ObjectKind, ROOT, ReferenceKind,
+    StringKind, TRUE, member_hash,
 };
-use crate::{pattern, uri};
+use crate::pattern;
 
 /// An object whose parts are known, but not yet how the alternatives of its combined schemas look.
 pub(super) struct Composite {
@@ -91,7 +92,7 @@ const KNOWN: [&str; 53] = [
     "pattern",
 ];
 
-fn is_known(name: &str) -> bool {
+pub(super) fn is_known(name: &str) -> bool {
     name == "format" || KNOWN.contains(&name)
 }
 
@@ -124,7 +125,7 @@ fn string(fill: impl FnOnce(&mut StringKind)) -> Part {
     Part::Kind(Kind::String(Box::new(kind)))
 }
 
-fn of_type(name: &str) -> Result<Kind, String> {
+fn of_type(name: &str) -> Option<Kind> {
     let part = match name {
         "string" => string(|kind| kind.required = true),
         "integer" | "number" => number(|kind| {
@@ -135,11 +136,11 @@ fn of_type(name: &str) -> Result<Kind, String> {
         "null" => Part::Kind(Kind::Null),
         "array" => array(|kind| kind.required = true),
         "object" => object(|kind| kind.required_object = true),
-        _ => return Err(keyword::unknown_type(name)),
+        _ => return None,
     };
     match part {
-        Part::Kind(kind) => Ok(kind),
-        _ => Err(keyword::unknown_type(name)),
+        Part::Kind(kind) => Some(kind),
+        _ => None,
     }
 }
 
@@ -149,11 +150,20 @@ impl<'a> Loader<'a> {
             return Ok(());
         };
         let scope = self.inside(target.scope, target.json)?;
+        // The original reads the metaschema of a subschema, for nothing; that of a document is settled.
+        if !std::ptr::eq(target.json, self.documents[self.document(scope)].json)
+            && let Some(uri) = keyword::string(members, "$schema")?
+            && self.document_of(&uri).is_none()
+        {
+            return Err(format!("`$schema`: `{uri}` is not known"));
+        }
         let mut parts = Vec::new();
         let mut drops_notes = false;
         for (name, value) in hash_order(members.iter(), |(name, _)| name) {
             drops_notes |= !is_known(name);
-            if let Some(part) = self.modern_keyword(name, value, members, scope)? {
+            if **name == *"type" {
+                parts.push(self.types(value, id, target)?);
+            } else if let Some(part) = self.modern_keyword(name, value, members, scope)? {
                 parts.push(part);
             }
         }
@@ -188,12 +198,9 @@ impl<'a> Loader<'a> {
         }
         if let Some(definitions) = keyword::object(members, "$defs")? {
             drops_notes |= !definitions.is_empty();
-            self.named_children(definitions, scope)?;
-        }
-        if std::ptr::eq(target.json, self.documents[self.document(scope)].json)
-            && let Some(Json::Object(definitions)) = members.get("definitions")
-        {
-            self.named_children(definitions, scope)?;
+            for (_, definition) in self.named_children(definitions, scope)? {
+                self.definitions.push((id, definition));
+            }
         }
         let composite = Composite {
             parts,
@@ -215,6 +222,61 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
+    /// What `type` says. A name that is no type matters only if something leads there: a document is read as a whole, but used in parts.
+    fn types(&mut self, value: &Json, id: NodeId, target: Target<'a>) -> Result<Part, String> {
+        let mut kind = |name: &str| {
+            of_type(name).unwrap_or_else(|| {
+                let message = keyword::unknown_type(name);
+                self.unknown_types.push((id, target, message));
+                Kind::Empty
+            })
+        };
+        match value {
+            Json::String(name) => Ok(Part::Kind(kind(name))),
+            Json::Array(names) => names
+                .iter()
+                .map(|name| match name {
+                    Json::String(name) => Ok(kind(name)),
+                    _ => Err("`type` must list strings".into()),
+                })
+                .collect::<Result<_, _>>()
+                .map(Part::Types),
+            _ => Err("`type` must be a string or an array of strings".into()),
+        }
+    }
+
+    /// Refuses the first unknown type to which something leads from the schema.
+    pub(super) fn check_types(&self) -> Result<(), String> {
+        if self.unknown_types.is_empty() {
+            return Ok(());
+        }
+        let mut definitions: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
+        for (holder, definition) in &self.definitions {
+            definitions.entry(*holder).or_default().push(*definition);
+        }
+        let mut reached = vec![false; self.nodes.len()];
+        let mut stack = vec![ROOT];
+        while let Some(id) = stack.pop() {
+            if std::mem::replace(&mut reached[id as usize], true) {
+                continue;
+            }
+            let node = &self.nodes[id as usize];
+            node.children(&mut stack);
+            if let Kind::Reference(kind) = &node.kind {
+                stack.push(kind.target);
+            }
+            stack.extend(definitions.get(&id).into_iter().flatten());
+        }
+        match self
+            .unknown_types
+            .iter()
+            .find(|(id, ..)| reached[*id as usize])
+        {
+            Some((_, target, message)) => Err(self.located(message.clone(), *target)),
+            None => Ok(()),
+        }
+    }
+
     /// What one keyword says; `None` for those that are read elsewhere or say nothing.
     fn modern_keyword(
         &mut self,
@@ -227,14 +289,20 @@ impl<'a> Loader<'a> {
         Ok(Some(match name {
             "$ref" | "$dynamicRef" => {
                 let reference = keyword::string(members, name)?.unwrap_or_default();
-                let (target, uri) = self.modern_reference(&reference, scope)?;
+                let (target, uri) = match self.outermost(name, &reference) {
+                    Some(target) => (
+                        self.child(target.json, target.scope)?,
+                        format!("{}{reference}", self.base(target.scope)),
+                    ),
+                    None => self.modern_reference(&reference, scope)?,
+                };
                 Part::Kind(Kind::Reference(Box::new(ReferenceKind {
                     target,
                     end: target,
                     uri: uri.into(),
                 })))
             }
-            "title" | "description" | "$schema" | "$dynamicAnchor" => {
+            "title" | "description" | "$dynamicAnchor" => {
                 keyword::string(members, name)?;
                 return Ok(None);
             }
@@ -242,19 +310,6 @@ impl<'a> Loader<'a> {
                 keyword::boolean(members, name)?;
                 return Ok(None);
             }
-            "type" => match value {
-                Json::String(name) => Part::Kind(of_type(name)?),
-                Json::Array(names) => Part::Types(
-                    names
-                        .iter()
-                        .map(|name| match name {
-                            Json::String(name) => of_type(name),
-                            _ => Err("`type` must list strings".into()),
-                        })
-                        .collect::<Result<_, _>>()?,
-                ),
-                _ => return Err("`type` must be a string or an array of strings".into()),
-            },
             "enum" => {
                 let values = keyword::array(members, name)?.unwrap_or_default();
                 Part::Kind(Kind::Enum(self.values(values)))
@@ -415,115 +470,4 @@ impl<'a> Loader<'a> {
             _ => return Ok(None),
         }))
     }
-
-    /// Notes the ids and anchors of a document.
-    pub(super) fn index_anchors(&mut self, root: Target<'a>) -> Result<(), String> {
-        let mut stack = vec![root];
-        self.anchors
-            .insert(without_empty_fragment(&self.base(root.scope)).into(), root);
-        while let Some(at) = stack.pop() {
-            match at.json {
-                Json::Object(members) => {
-                    let scope = self.inside(at.scope, at.json)?;
-                    let base = self.base(scope);
-                    if members.get("$id").and_then(Json::as_str).is_some() {
-                        self.anchor(&base, at)?;
-                    }
-                    for name in ["$anchor", "$dynamicAnchor"] {
-                        if let Some(anchor) = members.get(name).and_then(Json::as_str) {
-                            let uri = uri::resolve(&base, &format!("#{anchor}"))?;
-                            self.anchor(&uri, at)?;
-                        }
-                    }
-                    stack.extend(
-                        members
-                            .iter()
-                            .filter(|(name, _)| !matches!(&***name, "enum" | "const"))
-                            .map(|(_, json)| Target { json, scope }),
-                    );
-                }
-                Json::Array(values) => stack.extend(values.iter().map(|json| Target {
-                    json,
-                    scope: at.scope,
-                })),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn anchor(&mut self, uri: &str, at: Target<'a>) -> Result<(), String> {
-        let uri = without_empty_fragment(uri);
-        match self.anchors.insert(uri.into(), at) {
-            Some(other) if !std::ptr::eq(other.json, at.json) => {
-                Err(format!("two schemas have the id `{uri}`"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn modern_reference(
-        &mut self,
-        reference: &str,
-        scope: ScopeId,
-    ) -> Result<(NodeId, String), String> {
-        // Nothing at all leads to nothing where there is no id to which it could lead.
-        if reference.is_empty() && &*self.base(scope) == super::NO_BASE {
-            return Err(super::unresolved(reference));
-        }
-        let (written, _) = uri::split_fragment(reference);
-        let absolute = if uri::is_absolute(reference) || self.names.contains_key(written) {
-            reference.to_owned()
-        } else {
-            uri::resolve(&self.base(scope), reference)?
-        };
-        let absolute = without_empty_fragment(&absolute).to_owned();
-        if let Some(id) = self.knots.get(&absolute) {
-            return Ok((*id, absolute));
-        }
-        let target = self.modern_target(&absolute, reference)?;
-        let id = self.child(target.json, target.scope)?;
-        self.knots.insert(absolute.clone(), id);
-        Ok((id, absolute))
-    }
-
-    fn modern_target(&mut self, absolute: &str, reference: &str) -> Result<Target<'a>, String> {
-        if let Some(target) = self.anchors.get(absolute) {
-            return Ok(*target);
-        }
-        let (address, fragment) = uri::split_fragment(absolute);
-        let root = match self.anchors.get(address) {
-            Some(root) => *root,
-            None => {
-                let Some(document) = self.names.get(address).copied() else {
-                    return Err(unresolved(reference));
-                };
-                let json = self.documents[document].json;
-                let draft = self.draft(self.root_scope);
-                let scope = self.scope(Scope {
-                    base: address.into(),
-                    document,
-                    draft,
-                });
-                let root = Target { json, scope };
-                self.index_anchors(root)?;
-                root
-            }
-        };
-        if fragment.is_empty() {
-            return Ok(root);
-        }
-        if let Some(target) = self.anchors.get(absolute) {
-            return Ok(*target);
-        }
-        let Some(tokens) = fragment.strip_prefix("#/") else {
-            return Err(format!("`$ref`: there is no anchor `{fragment}`"));
-        };
-        let tokens: Vec<&str> = tokens.split('/').collect();
-        self.point(root, &tokens, reference)
-    }
-}
-
-fn without_empty_fragment(uri: &str) -> &str {
-    uri.strip_suffix('#').unwrap_or(uri)
 }
