@@ -1,59 +1,28 @@
 //! Answers of the original that follow from how it looks things up, and that clients may see.
 
-use registry_core::{
-    Answer, Body, Command, Flags, Page, Plan, Query, Registry, RegistryError, Settings,
-};
+use registry_core::{Command, Flags, Page, Query};
 
-fn text(answer: Result<Answer, RegistryError>) -> (u16, String) {
-    match answer {
-        Ok(Answer {
-            status,
-            body: Body::Text(text),
-        }) => (status, text),
-        Ok(Answer { status, .. }) => (status, String::new()),
-        Err(error) => (error.status(), error.body()),
-    }
-}
+use crate::played::{Played, text};
 
-fn change(registry: &Registry, command: &Command) -> (u16, String) {
-    text(match registry.plan(command) {
-        Ok(Plan::Answer(answer)) => Ok(answer),
-        Ok(Plan::Write(writes, pending)) => {
-            for write in &writes {
-                let value = write.value.as_deref().map(str::as_bytes);
-                registry.apply(Some(write.key.as_bytes()), value, 0, 5);
-            }
-            pending.answer(registry)
-        }
-        Err(error) => Err(error),
+fn register(played: &mut Played, subject: &str, body: &str) -> (u16, String) {
+    played.change(&Command::Register {
+        subject: subject.to_owned(),
+        body: Some(body.as_bytes().to_vec()),
+        flags: Flags::default(),
     })
 }
 
-fn register(registry: &Registry, subject: &str, body: &str) -> (u16, String) {
-    change(
-        registry,
-        &Command::Register {
-            subject: subject.to_owned(),
-            body: Some(body.as_bytes().to_vec()),
-            flags: Flags::default(),
-        },
-    )
-}
-
-fn import(registry: &Registry, subject: &str) {
-    let (status, text) = change(
-        registry,
-        &Command::PutMode {
-            subject: Some(subject.to_owned()),
-            body: Some(br#"{"mode":"IMPORT"}"#.to_vec()),
-            flags: Flags::default(),
-        },
-    );
+fn import(played: &mut Played, subject: &str) {
+    let (status, text) = played.change(&Command::PutMode {
+        subject: Some(subject.to_owned()),
+        body: Some(br#"{"mode":"IMPORT"}"#.to_vec()),
+        flags: Flags::default(),
+    });
     assert_eq!(status, 200, "{text}");
 }
 
-fn versions_of_id(registry: &Registry, id: i32) -> (u16, String) {
-    text(registry.query(&Query::VersionsOfId {
+fn versions_of_id(played: &Played, id: i32) -> (u16, String) {
+    text(played.registry.query(&Query::VersionsOfId {
         id,
         subject: None,
         deleted: true,
@@ -63,17 +32,17 @@ fn versions_of_id(registry: &Registry, id: i32) -> (u16, String) {
 
 #[test]
 fn a_content_that_was_imported_with_two_ids_has_the_uses_of_the_later() {
-    let registry = Registry::new(Settings::default());
-    import(&registry, "s");
+    let mut played = Played::new();
+    import(&mut played, "s");
     for (id, version) in [(7, 1), (9, 2)] {
         let body = format!(r#"{{"schema":"\"int\"","id":{id},"version":{version}}}"#);
-        assert_eq!(register(&registry, "s", &body).0, 200);
+        assert_eq!(register(&mut played, "s", &body).0, 200);
     }
     let later = r#"[{"subject":"s","version":2}]"#;
-    assert_eq!(versions_of_id(&registry, 7), (200, later.to_owned()));
-    assert_eq!(versions_of_id(&registry, 9), (200, later.to_owned()));
+    assert_eq!(versions_of_id(&played, 7), (200, later.to_owned()));
+    assert_eq!(versions_of_id(&played, 9), (200, later.to_owned()));
     // By id alone each shows its own version.
-    let (_, by_id) = text(registry.query(&Query::SchemaById {
+    let (_, by_id) = text(played.registry.query(&Query::SchemaById {
         id: 7,
         subject: None,
         format: None,
@@ -86,14 +55,14 @@ fn a_content_that_was_imported_with_two_ids_has_the_uses_of_the_later() {
 
 #[test]
 fn a_subject_is_looked_for_before_its_page() {
-    let registry = Registry::new(Settings::default());
-    assert_eq!(register(&registry, "s", r#"{"schema":"\"int\""}"#).0, 200);
+    let mut played = Played::new();
+    assert_eq!(register(&mut played, "s", r#"{"schema":"\"int\""}"#).0, 200);
     let page = |subject: &str| {
         let page = Page {
             offset: Some(-1),
             limit: None,
         };
-        text(registry.query(&Query::Versions {
+        text(played.registry.query(&Query::Versions {
             subject: subject.to_owned(),
             deleted: false,
             deleted_only: false,
@@ -107,8 +76,8 @@ fn a_subject_is_looked_for_before_its_page() {
 
 #[test]
 fn a_mark_of_the_byte_order_is_skipped() {
-    let registry = Registry::new(Settings::default());
-    let (status, text) = register(&registry, "s", "\u{feff}{\"schema\":\"\\\"int\\\"\"}");
+    let mut played = Played::new();
+    let (status, text) = register(&mut played, "s", "\u{feff}{\"schema\":\"\\\"int\\\"\"}");
     assert_eq!(status, 200, "{text}");
 }
 
@@ -126,7 +95,7 @@ fn long_rows_of_versions_that_were_never_parsed_are_compared_as_whole_ones_are()
     let int = r#"\"int\""#;
     let one = r#",\"default\":1"#;
     let start = |odd: &str| {
-        let registry = Registry::new(Settings::default());
+        let played = Played::new();
         for version in 1..=600 {
             let own = match version {
                 300 => odd.to_owned(),
@@ -138,24 +107,26 @@ fn long_rows_of_versions_that_were_never_parsed_are_compared_as_whole_ones_are()
             let value = format!(
                 r#"{{"subject":"s","version":{version},"id":{version},"schema":"{text}","deleted":false}}"#
             );
-            let applied = registry.apply(Some(key.as_bytes()), Some(value.as_bytes()), 0, 0);
+            let applied = played
+                .registry
+                .apply(Some(key.as_bytes()), Some(value.as_bytes()), 0, 0);
             assert_eq!(applied.skipped, None);
         }
-        registry.apply(
+        played.registry.apply(
             Some(br#"{"keytype":"CONFIG","subject":"s","magic":0}"#),
             Some(br#"{"subject":"s","compatibilityLevel":"FULL_TRANSITIVE"}"#),
             0,
             0,
         );
-        registry
+        played
     };
     let new = schema(&[field("a", int, ""), field("new", int, one)]);
     let body = format!(r#"{{"schema":"{new}"}}"#);
     // All alike: nothing of the stored versions has to be parsed.
-    let registry = start(&field("own_300", int, one));
-    let (status, answer) = register(&registry, "s", &body);
+    let mut played = start(&field("own_300", int, one));
+    let (status, answer) = register(&mut played, "s", &body);
     assert_eq!(status, 200, "{answer}");
-    assert!(registry.statistics().parsed_bytes < 100_000);
+    assert!(played.registry.statistics().parsed_bytes < 100_000);
     // One that the new schema's readers cannot do without, one whose type changed, one that is no schema.
     for (odd, expected) in [
         (field("b", int, ""), "READER_FIELD_MISSING_DEFAULT_VALUE"),
@@ -166,7 +137,7 @@ fn long_rows_of_versions_that_were_never_parsed_are_compared_as_whole_ones_are()
         ),
         (field("a", int, one), "Duplicate field a in record R"),
     ] {
-        let (status, answer) = register(&start(&odd), "s", &body);
+        let (status, answer) = register(&mut start(&odd), "s", &body);
         assert_ne!(status, 200, "{odd}");
         assert!(answer.contains(expected), "{odd}: {answer}");
     }

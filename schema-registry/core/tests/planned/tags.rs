@@ -1,32 +1,8 @@
 //! Tags that are put into a schema's text by a request of their own.
 
-use registry_core::{Answer, Body, Command, Flags, Plan, Registry, RegistryError, Settings};
+use registry_core::{Command, Flags};
 
-fn text(answer: Result<Answer, RegistryError>) -> (u16, String) {
-    match answer {
-        Ok(Answer {
-            status,
-            body: Body::Text(text),
-        }) => (status, text),
-        Ok(Answer { status, .. }) => (status, String::new()),
-        Err(error) => (error.status(), error.body()),
-    }
-}
-
-fn change(registry: &mut Registry, command: &Command) -> (u16, String) {
-    text(match registry.plan(command) {
-        Ok(Plan::Answer(answer)) => Ok(answer),
-        Ok(Plan::Write(writes, pending)) => {
-            for write in &writes {
-                let value = write.value.as_deref().map(str::as_bytes);
-                let applied = registry.apply(Some(write.key.as_bytes()), value, 0, 5);
-                assert_eq!(applied.skipped, None);
-            }
-            pending.answer(registry)
-        }
-        Err(error) => Err(error),
-    })
-}
+use crate::played::Played;
 
 fn register(body: &str) -> Command {
     Command::Register {
@@ -63,18 +39,18 @@ fn every_format_takes_tags() {
             "M.a",
         ),
     ] {
-        let mut registry = Registry::new(Settings::default());
-        assert_eq!(change(&mut registry, &register(schema)).0, 200, "{schema}");
-        let (status, answer) = change(&mut registry, &tag("sr_field", path));
+        let mut played = Played::new();
+        assert_eq!(played.change(&register(schema)).0, 200, "{schema}");
+        let (status, answer) = played.change(&tag("sr_field", path));
         assert_eq!(status, 200, "{answer}");
         assert!(
             answer.contains(r#""version":2"#) && answer.contains("PII"),
             "{answer}"
         );
         // What is there already changes nothing.
-        let (_, again) = change(&mut registry, &tag("sr_field", path));
+        let (_, again) = played.change(&tag("sr_field", path));
         assert!(again.contains("PII"), "{again}");
-        let (status, answer) = change(&mut registry, &tag("sr_record", "Nobody"));
+        let (status, answer) = played.change(&tag("sr_record", "Nobody"));
         assert_eq!(status, 422, "{answer}");
         assert!(
             answer.starts_with(

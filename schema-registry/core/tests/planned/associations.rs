@@ -1,54 +1,10 @@
 //! Associations of topics with subjects: created with their schema, changed, deleted with their subject.
 
-use registry_core::{
-    Answer, AssociationFilter, Body, Command, Plan, Query, Registry, RegistryError, Settings,
-};
+use registry_core::{AssociationFilter, Command, Query};
 
-fn text(answer: Result<Answer, RegistryError>) -> (u16, String) {
-    match answer {
-        Ok(Answer {
-            status,
-            body: Body::Text(text),
-        }) => (status, text),
-        Ok(Answer { status, .. }) => (status, String::new()),
-        Err(error) => (error.status(), error.body()),
-    }
-}
-
-struct Played {
-    registry: Registry,
-    keys: Vec<String>,
-}
+use crate::played::{Played, text};
 
 impl Played {
-    fn new() -> Self {
-        Self {
-            registry: Registry::new(Settings::default()),
-            keys: Vec::new(),
-        }
-    }
-
-    fn change(&mut self, command: &Command) -> (u16, String) {
-        self.keys.clear();
-        text(match self.registry.plan(command) {
-            Ok(Plan::Answer(answer)) => Ok(answer),
-            Ok(Plan::Write(writes, pending)) => {
-                for write in &writes {
-                    let applied = self.registry.apply(
-                        Some(write.key.as_bytes()),
-                        write.value.as_deref().map(str::as_bytes),
-                        0,
-                        5,
-                    );
-                    assert_eq!(applied.skipped, None);
-                }
-                self.keys = writes.into_iter().map(|w| w.key).collect();
-                pending.answer(&self.registry)
-            }
-            Err(error) => Err(error),
-        })
-    }
-
     fn of_topic(&self, topic: &str) -> String {
         text(self.registry.query(&Query::AssociationsOfResourceName {
             namespace: "-".to_owned(),
