@@ -3,7 +3,7 @@
 use std::fmt;
 
 use millrace_log::LogError;
-use millrace_tls::{SettingError, StoreSettings, certificates_to_pem, key_to_pem};
+use millrace_tls::{ProtocolVersion, SettingError, StoreSettings, certificates_to_pem, key_to_pem};
 
 use crate::jaas::Jaas;
 use crate::properties::Settings;
@@ -231,6 +231,21 @@ impl Tls {
         }
         if let Some(suites) = settings.get("ssl.cipher.suites").filter(|v| !v.is_empty()) {
             return Err(settings.refuse("ssl.cipher.suites", suites, "the cipher suites cannot be chosen; remove it (TLS 1.2 and 1.3 with strong suites are used)"));
+        }
+        if let Some(names) = settings
+            .get("ssl.enabled.protocols")
+            .filter(|v| !v.is_empty())
+        {
+            let versions = ProtocolVersion::list(names)
+                .map_err(|error| settings.refuse("ssl.enabled.protocols", names, &error.message))?;
+            // librdkafka offers both, and the stronger is agreed upon where the broker has it.
+            if !versions.contains(&ProtocolVersion::Tls12) {
+                return Err(settings.refuse(
+                    "ssl.enabled.protocols",
+                    names,
+                    "TLSv1.2 cannot be switched off in the client; switch it off in the brokers, and list both here",
+                ));
+            }
         }
         let setting = |name: &str| settings.get(&format!("ssl.{name}"));
         let stores = StoreSettings {

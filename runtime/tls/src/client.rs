@@ -33,7 +33,24 @@ impl ProtocolVersion {
         }
     }
 
-    fn rustls(self) -> &'static SupportedProtocolVersion {
+    /// Several, as `ssl.enabled.protocols` lists them: names with commas between.
+    ///
+    /// # Errors
+    /// A name that is none of them, or none at all.
+    pub fn list(names: &str) -> Result<Vec<Self>, SettingError> {
+        let found: Option<Vec<Self>> = names
+            .split(',')
+            .map(|name| Self::from_name(name.trim()))
+            .collect();
+        found.ok_or_else(|| SettingError {
+            key: "enabled.protocols",
+            value: Some(names.to_owned()),
+            message: "allowed are TLSv1.2 and TLSv1.3".to_owned(),
+        })
+    }
+
+    /// As rustls names it.
+    pub fn rustls(self) -> &'static SupportedProtocolVersion {
         match self {
             Self::Tls12 => &rustls::version::TLS12,
             Self::Tls13 => &rustls::version::TLS13,

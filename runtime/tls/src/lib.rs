@@ -17,4 +17,4 @@ pub use client::{ProtocolVersion, TlsClient, roots};
 pub use error::{Concern, StoreError};
 pub use pem::{certificates_to_pem, key_to_pem};
 pub use settings::{SettingError, StoreSettings};
-pub use store::{Identity, StoreFormat, authorities, identity, pem_identity};
+pub use store::{Identity, authorities, identity, pem_identity};

@@ -8,7 +8,7 @@ use crate::{jks, pem, pkcs12};
 
 /// What a file is, by its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreFormat {
+pub(crate) enum StoreFormat {
     /// Text with `-----BEGIN …` sections.
     Pem,
     /// Java's own format up to Java 8.
@@ -41,7 +41,7 @@ impl StoreFormat {
     ///
     /// # Errors
     /// A type that is none of the three; bytes that are no PEM text under the type PEM; bytes that are none of the three.
-    pub fn recognise(bytes: &[u8], named: Option<&str>) -> Result<Self, StoreError> {
+    pub(crate) fn recognise(bytes: &[u8], named: Option<&str>) -> Result<Self, StoreError> {
         let named = named.filter(|name| !name.is_empty());
         if let Some(name) = named
             && !["PEM", "JKS", "PKCS12"]
@@ -73,7 +73,7 @@ impl StoreFormat {
     }
 }
 
-/// The certificates that a trust store trusts. Without a password the integrity of a JKS store is not checked, and of a PKCS12 store only what is not encrypted can be read, as in Java.
+/// The certificates that a trust store trusts. Without a password the integrity of a JKS store is not checked, as in Java, and a PKCS12 store opens only if it has neither a MAC nor encryption.
 ///
 /// # Errors
 /// The store is damaged, of another format, opens with another password, or has no certificates.
@@ -97,7 +97,7 @@ pub fn authorities(
     Ok(found)
 }
 
-/// Certificate and key of a key store. `key_password` (`ssl.key.password`) opens the key itself; where it is absent, the store's `password` does.
+/// Certificate and key of a key store. `key_password` (`ssl.key.password`) opens the key itself in PEM text and JKS; where it is absent, the store's `password` does, as it always does in PKCS12.
 ///
 /// # Errors
 /// The store is damaged, of another format, opens with another password, or has no private key with a certificate.

@@ -28,6 +28,10 @@ pub(crate) fn marked(text: &str) -> Option<String> {
             continue;
         }
         match NAMES.iter().find(|(name, _)| rest.starts_with(name)) {
+            // A name of a member is no number.
+            Some((name, _)) if rest[name.len()..].trim_ascii_start().starts_with(':') => {
+                return None;
+            }
             Some((name, value)) => {
                 out.push_str("\"\\u0001");
                 out.push_str(value);
@@ -85,5 +89,6 @@ mod tests {
         assert_eq!(value("\u{1}-inf"), Some(f64::NEG_INFINITY));
         assert_eq!(value("NaN"), None);
         assert!(marked("\"\\").is_none());
+        assert_eq!(marked("{NaN : 1}"), None);
     }
 }

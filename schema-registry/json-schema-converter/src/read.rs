@@ -177,7 +177,9 @@ impl<'p> Reader<'p> {
                 None => Value::Float64(literal().parse().unwrap_or(0.0)),
             },
             Kind::String => match json {
-                Json::String(text) => Value::String(Text::from(&**text)),
+                Json::String(text) if not_a_number(json).is_none() => {
+                    Value::String(Text::from(&**text))
+                }
                 // Text of something else is none, whether the schema allows that or not.
                 _ => Value::Null,
             },
@@ -395,7 +397,7 @@ impl<'p> Reader<'p> {
                 matches!(json, Json::Number(_)) || not_a_number(json).is_some()
             }
             Kind::Boolean => matches!(json, Json::Bool(_)),
-            Kind::String => matches!(json, Json::String(_)),
+            Kind::String => matches!(json, Json::String(_)) && not_a_number(json).is_none(),
             // Text is never taken for bytes, only a number with a fraction for a decimal.
             Kind::Bytes => matches!(json, Json::Number(number) if !number.is_integer()),
             Kind::Array => matches!(json, Json::Array(_)),

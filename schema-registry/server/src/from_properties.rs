@@ -2,6 +2,7 @@
 
 use http::{HeaderName, HeaderValue};
 use millrace_api::config::{Props, Secret};
+use millrace_tls::ProtocolVersion;
 use registry_core::{Personality, Settings};
 
 use crate::StartError;
@@ -383,6 +384,11 @@ fn tls_files(p: &Properties<'_>) -> Result<TlsFiles, StartError> {
         "the cipher suites cannot be chosen; remove it (TLS 1.2 and 1.3 with strong suites are used)",
     )?;
     let secret = |key: &str| p.text(key).map(Secret::new);
+    let versions = match p.text("ssl.enabled.protocols") {
+        Some(names) => ProtocolVersion::list(&names)
+            .map_err(|error| StartError::setting("ssl.enabled.protocols", &names, error.message))?,
+        None => Vec::new(),
+    };
     Ok(TlsFiles {
         keystore: p.text("ssl.keystore.location"),
         keystore_type: p.text("ssl.keystore.type"),
@@ -392,6 +398,7 @@ fn tls_files(p: &Properties<'_>) -> Result<TlsFiles, StartError> {
         truststore: p.text("ssl.truststore.location"),
         truststore_type: p.text("ssl.truststore.type"),
         truststore_password: secret("ssl.truststore.password"),
+        versions,
         client_authentication,
     })
 }
@@ -541,6 +548,7 @@ mod tests {
             ("authentication.method", "LDAP"),
             ("authentication.method", "BASIC"),
             ("ssl.client.authentication", "MAYBE"),
+            ("ssl.enabled.protocols", "TLSv1.2,SSLv3"),
             ("schema.compatibility.level", "SIDEWAYS"),
             ("kafkastore.timeout.ms", "soon"),
             ("kafkastore.timeout.ms", "0"),

@@ -197,6 +197,13 @@ fn refusals_name_key_value_and_remedy_but_no_secret() {
             && !text.contains("hunter2"),
         "{text}"
     );
+    for names in ["TLSv1.3", "TLSv1.2,TLSv1.1"] {
+        let pairs = [
+            ("security.protocol", "SSL"),
+            ("ssl.enabled.protocols", names),
+        ];
+        assert!(refused(Producer, &pairs).contains("'ssl.enabled.protocols'"));
+    }
     assert!(refused(Producer, &[("security.protocol", "SASL_SSL")]).contains("Kerberos"));
 }
 

@@ -1,5 +1,7 @@
 //! Rules of data contracts. They are not run, so data that they would change or refuse is refused.
 
+use std::cmp::Ordering;
+
 use java_idioms::Json;
 use java_idioms::json::ReadOptions;
 use millrace_api::config::Props;
@@ -102,17 +104,21 @@ impl Contract {
         self.permits(schema, subject, lists, Mode::Read)
     }
 
-    /// Whether data of `written` may be read as `reader`: rules that migrate it belong to the later version.
+    /// Whether data of `written` may be read as `reader`, with `between` the versions between the two: rules that migrate it belong to the later version of each step.
     pub(super) fn permits_migrating(
         &self,
         written: &RegisteredSchema,
+        between: &[RegisteredSchema],
         reader: &RegisteredSchema,
         subject: &str,
     ) -> Result<(), DataError> {
-        if written.version < reader.version {
-            self.permits(reader, subject, &["migrationRules"], Mode::Upgrade)?;
-        } else if written.version > reader.version {
-            self.permits(written, subject, &["migrationRules"], Mode::Downgrade)?;
+        let (last, mode) = match written.version.cmp(&reader.version) {
+            Ordering::Less => (Some(reader), Mode::Upgrade),
+            Ordering::Greater => (Some(written), Mode::Downgrade),
+            Ordering::Equal => (None, Mode::Upgrade),
+        };
+        for later in between.iter().chain(last) {
+            self.permits(later, subject, &["migrationRules"], mode)?;
         }
         self.permits(reader, subject, &["domainRules"], Mode::Read)
     }
@@ -298,16 +304,37 @@ mod tests {
         let (plain, migrating) = (with_rules(1, "{}"), with_rules(2, rules));
         let contract = Contract::default();
         let error = contract
-            .permits_migrating(&plain, &migrating, "s")
+            .permits_migrating(&plain, &[], &migrating, "s")
             .expect_err("refused");
         assert_eq!(error.message, "Rule failed: m");
-        let masked = with_rules(1, &domain(r#""mode":"READ""#));
-        assert!(contract.permits_reading(&masked, "s", true).is_ok());
-        assert!(contract.permits_migrating(&plain, &masked, "s").is_err());
-        assert!(contract.permits_migrating(&migrating, &plain, "s").is_ok());
+        // One between the two is passed through.
+        let newest = with_rules(3, "{}");
+        let between = [migrating.clone()];
         assert!(
             contract
-                .permits_migrating(&migrating, &migrating, "s")
+                .permits_migrating(&plain, &between, &newest, "s")
+                .is_err()
+        );
+        assert!(
+            contract
+                .permits_migrating(&newest, &between, &plain, "s")
+                .is_ok()
+        );
+        let masked = with_rules(1, &domain(r#""mode":"READ""#));
+        assert!(contract.permits_reading(&masked, "s", true).is_ok());
+        assert!(
+            contract
+                .permits_migrating(&plain, &[], &masked, "s")
+                .is_err()
+        );
+        assert!(
+            contract
+                .permits_migrating(&migrating, &[], &plain, "s")
+                .is_ok()
+        );
+        assert!(
+            contract
+                .permits_migrating(&migrating, &[], &migrating, "s")
                 .is_ok()
         );
     }

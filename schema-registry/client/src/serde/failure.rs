@@ -1,18 +1,17 @@
 //! What the converters of all formats say alike when something fails.
 
-use std::fmt::Write as _;
-
 use millrace_api::plugin::DataError;
 
 use super::{MessageIndexes, PayloadSchema, SchemaSerde};
 use crate::SchemaType;
+use crate::answer::guid_text;
 
 impl PayloadSchema {
     /// As Java's messages name a payload's schema: `SchemaId{schemaType='AVRO', id=1, guid='null', messageIndexes=null}`.
     pub fn java_text(&self, schema_type: SchemaType, indexes: Option<&MessageIndexes>) -> String {
         let (id, guid) = match self {
             Self::Id(id) => (id.to_string(), "null".to_owned()),
-            Self::Guid(guid) => ("null".to_owned(), guid_text(*guid)),
+            Self::Guid(guid) => ("null".to_owned(), guid_text(guid)),
         };
         let indexes = match indexes {
             Some(indexes) => format!("{:?}", indexes.path()),
@@ -23,17 +22,6 @@ impl PayloadSchema {
             schema_type.name()
         )
     }
-}
-
-fn guid_text(guid: [u8; 16]) -> String {
-    let mut text = String::with_capacity(36);
-    for (at, byte) in guid.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// `cause` inside of a converter's own error; what may pass by itself stays that.

@@ -7,7 +7,6 @@ use millrace_api::plugin::DataError;
 
 use super::rest_failure::rest_failure;
 use super::{PayloadSchema, SchemaSerde};
-use crate::answer::guid_text;
 use crate::{ClientError, Reference, RegisteredSchema, SchemaType};
 
 /// More schemas than one can reach through references.
@@ -100,12 +99,28 @@ impl SchemaSerde {
         } else {
             return Ok(None);
         };
-        let reader = answer.map_err(|error| {
+        let failed = |error| {
             rest_failure(error, || {
                 self.retrieving_payload(PayloadSchema::Id(written.id))
             })
-        })?;
-        self.contract.permits_migrating(written, &reader, subject)?;
+        };
+        let reader = answer.map_err(failed)?;
+        // Data goes from version to version, and each step may have rules.
+        let (first, last) = (
+            written.version.min(reader.version),
+            written.version.max(reader.version),
+        );
+        let mut between = Vec::new();
+        for version in first.max(0).saturating_add(1)..last {
+            match self.registry.version(subject, Some(version)).await {
+                Ok(schema) => between.push(schema),
+                // Deleted: no step.
+                Err(error) if error.code == 40402 => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        self.contract
+            .permits_migrating(written, &between, &reader, subject)?;
         Ok(Some(Arc::new(reader)))
     }
 
@@ -175,13 +190,9 @@ impl SchemaSerde {
             (SchemaType::Json, _) => "JSON",
             (SchemaType::Protobuf, _) => "Protobuf",
         };
-        let (id, guid) = match schema {
-            PayloadSchema::Id(id) => (id.to_string(), "null".to_owned()),
-            PayloadSchema::Guid(guid) => ("null".to_owned(), guid_text(&guid)),
-        };
         format!(
-            "Error retrieving {what} schema for id SchemaId{{schemaType='{}', id={id}, guid='{guid}', messageIndexes=null}}",
-            self.schema_type.name()
+            "Error retrieving {what} schema for id {}",
+            schema.java_text(self.schema_type, None)
         )
     }
 }

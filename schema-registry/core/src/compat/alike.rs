@@ -52,7 +52,8 @@ fn is_plain_name(name: &str) -> bool {
 
 /// A record of nothing but these fields.
 fn record_of(fields: &str) -> Option<ParsedSchema> {
-    if ENTANGLING.iter().any(|word| fields.contains(word)) {
+    // A word may be hidden in escapes, in text that the registry did not print itself.
+    if fields.contains("\\u") || ENTANGLING.iter().any(|word| fields.contains(word)) {
         return None;
     }
     // Fields that mention types of other fields do not parse here.

@@ -41,6 +41,8 @@ pub struct TlsFiles {
     pub truststore_type: Option<String>,
     /// `ssl.truststore.password`
     pub truststore_password: Option<Secret<String>>,
+    /// `ssl.enabled.protocols`; empty: all.
+    pub versions: Vec<ProtocolVersion>,
     /// `ssl.client.authentication`
     pub client_authentication: ClientAuthentication,
 }
@@ -56,8 +58,9 @@ impl TlsFiles {
             )
         })?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions: Vec<_> = self.versions().iter().map(|v| v.rustls()).collect();
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(&versions)
             .map_err(|error| StartError::Config(format!("TLS cannot be set up: {error}")))?;
         let builder = match self.client_authentication {
             ClientAuthentication::None => builder.with_no_client_auth(),
@@ -116,9 +119,17 @@ impl TlsFiles {
             authorities: Some(authorities),
             identity,
             verify_host: true,
-            versions: ProtocolVersion::ALL.to_vec(),
+            versions: self.versions().to_vec(),
         };
         Ok(Some(TlsConnector::from(client.config().map_err(refused)?)))
+    }
+
+    fn versions(&self) -> &[ProtocolVersion] {
+        if self.versions.is_empty() {
+            &ProtocolVersion::ALL
+        } else {
+            &self.versions
+        }
     }
 
     fn stores(&self) -> StoreSettings<'_> {
@@ -145,7 +156,7 @@ impl TlsFiles {
         let stores = StoreSettings {
             keystore_chain: Some(chain.expose()),
             keystore_key: Some(key.expose()),
-            key_password: exposed(&self.key_password),
+            key_password: exposed(&self.key_password).or(exposed(&self.keystore_password)),
             ..StoreSettings::default()
         };
         stores.identity().map_err(|error| {
