@@ -19,7 +19,7 @@ use millrace_conformance::cdc::{
 /// Scenarios side by side.
 const JOBS: usize = 4;
 /// Differences shown of one case.
-const SHOWN: usize = 4;
+const SHOWN: usize = 16;
 /// All of one scenario.
 const LIMIT: Duration = Duration::from_secs(90);
 
