@@ -17,7 +17,7 @@ use kafka_protocol::protocol::{
     Decodable as _, Encodable as _, HeaderVersion as _, Request as _, StrBytes,
 };
 use millrace_log::{Log as _, LogError, ProducerOptions, ReaderOptions, TopicPartition};
-use millrace_testkit::{Kafka, KafkaOptions, Signal, free_port};
+use millrace_testkit::{Kafka, KafkaOptions, Signal, free_port, java};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
 };
@@ -138,7 +138,7 @@ fn keytool(arguments: &[&str]) -> Result<String> {
     } else {
         "-storepass"
     };
-    let output = Command::new("keytool")
+    let output = Command::new(java().with_file_name("keytool"))
         .args(arguments)
         .args([store_password, "changeit"])
         .output()

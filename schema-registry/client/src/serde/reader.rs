@@ -111,7 +111,9 @@ impl SchemaSerde {
             written.version.max(reader.version),
         );
         let mut between = Vec::new();
-        for version in first.max(0).saturating_add(1)..last {
+        // A version that is not known is no place to begin.
+        let steps = if first > 0 { first + 1..last } else { 0..0 };
+        for version in steps {
             match self.registry.version(subject, Some(version)).await {
                 Ok(schema) => between.push(schema),
                 // Deleted: no step.
